@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Looking at a pool: statistics, the view for tests, and the walker that checks every invariant. */
+#include "check.h"
+
+#include "pool.h"
+
+#include <string.h>
+
+/* ---- statistics ---- */
+
+static uint64_t load(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void add_calls(struct cow_stats *stats, const struct cow_sys *sys)
+{
+    for (int i = 0; i < COW_N_CALLS; i++)
+        stats->n_calls[i] += load(&sys->n_calls[i]);
+}
+
+static void add_shard(struct cow_stats *stats, struct cow_shard *shard)
+{
+    const uint64_t n_lost = load(&shard->n_lost);
+    stats->n_live += load(&shard->n_live);
+    stats->n_lost += n_lost;
+    stats->n_retired += n_lost + cow_shard_count_retired(shard);
+    stats->n_instantiations += load(&shard->n_instantiations);
+    stats->n_warm += load(&shard->n_warm);
+    stats->n_repaved += load(&shard->n_repaved);
+    stats->n_grows += load(&shard->n_grows);
+    stats->n_resets += load(&shard->n_resets);
+    stats->n_failed_resets += load(&shard->n_failed_resets);
+    add_calls(stats, &shard->sys);
+}
+
+int cow_pool_stats(const struct cow_pool *pool, struct cow_stats *ret_stats)
+{
+    struct cow_image_set *images = (struct cow_image_set *)(uintptr_t)&pool->images; /* for its lock */
+    if (cow_pool_is_forked(pool))
+        return COW_FORKED;
+    *ret_stats = (struct cow_stats){.n_slots = pool->geometry.n_slots};
+    for (uint32_t i = 0; i < pool->n_shards; i++)
+        add_shard(ret_stats, &pool->shards[i]);
+    add_calls(ret_stats, &pool->sys);
+    add_calls(ret_stats, &pool->images.sys);
+    pthread_mutex_lock(&images->lock);
+    ret_stats->n_images = images->n_held;
+    ret_stats->image_bytes = images->held_bytes;
+    ret_stats->dead_image_bytes = images->dead_bytes;
+    pthread_mutex_unlock(&images->lock);
+    return COW_OK;
+}
+
+/* ---- the view ---- */
+
+struct cow_pool_view cow_check_pool(const struct cow_pool *pool)
+{
+    const struct cow_geometry *geometry = &pool->geometry;
+    return (struct cow_pool_view){
+        .reservation_base = geometry->reservation_base,
+        .reservation_bytes = geometry->reservation_bytes,
+        .capacity_bytes = geometry->capacity_bytes,
+        .stride_bytes = geometry->stride_bytes,
+        .page_bytes = geometry->page_bytes,
+        .n_slots = geometry->n_slots,
+    };
+}
+
+struct cow_slot_view cow_check_slot(const struct cow_pool *pool, uint32_t slot)
+{
+    const struct cow_slot *it = &pool->slots[slot];
+    return (struct cow_slot_view){
+        .base = it->base,
+        .image = it->image,
+        .paved_bytes = it->paved_bytes,
+        .extension_bytes = it->extension_bytes,
+        .extension_fd = it->extension_fd,
+        .live = it->state == COW_SLOT_LIVE,
+        .idle = it->state == COW_SLOT_IDLE,
+        .retired = it->state == COW_SLOT_RETIRED,
+        .lost = it->lost,
+    };
+}
+
+int cow_check_image(const struct cow_image *image, uint64_t offset_bytes, uint64_t *ret_file_offset_bytes)
+{
+    for (uint32_t i = 0; i < image->n_runs; i++) {
+        const struct cow_run *run = &image->runs[i];
+        if (offset_bytes >= run->offset_bytes && offset_bytes - run->offset_bytes < run->length_bytes) {
+            *ret_file_offset_bytes = run->file_offset_bytes + (offset_bytes - run->offset_bytes);
+            return image->fd;
+        }
+    }
+    return -1;
+}
+
+int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offset_bytes, uint64_t *ret_file_offset_bytes)
+{
+    const struct cow_slot *it = &pool->slots[slot];
+    if (offset_bytes >= it->paved_bytes) {
+        *ret_file_offset_bytes = offset_bytes - it->paved_bytes;
+        return it->extension_fd;
+    }
+    return it->image ? cow_check_image(it->image, offset_bytes, ret_file_offset_bytes) : -1;
+}
+
+/* ---- the walker ---- */
+
+static const char *check_live(const struct cow_pool *pool, const struct cow_slot *slot)
+{
+    const uint64_t page = pool->geometry.page_bytes;
+    const uint64_t accessible = load(&slot->accessible_bytes);
+    if (cow_handle_index(load(&slot->lease), pool->index_bits) != (uint32_t)(slot - pool->slots))
+        return "(H1) a live slot's handle does not name it";
+    if (slot->initial_bytes > slot->length_bytes || slot->length_bytes > slot->max_bytes || slot->max_bytes > pool->max_bytes)
+        return "(S2) initial <= length <= maximum <= the pool's does not hold";
+    if (slot->paved_bytes != cow_round_up(slot->initial_bytes, page))
+        return "(S3) the extension does not begin at the initial length rounded up";
+    if (accessible != slot->paved_bytes + slot->extension_bytes || accessible != cow_round_up(slot->length_bytes, page))
+        return "(S2) the accessible end is not the length rounded up";
+    return NULL;
+}
+
+static const char *check_slot(const struct cow_pool *pool, const struct cow_slot *slot)
+{
+    const bool live = slot->state == COW_SLOT_LIVE;
+    const bool mapped = live || slot->state == COW_SLOT_IDLE;
+    const struct cow_sys_table *table = pool->sys.table;
+    if (live != (load(&slot->lease) != 0))
+        return "(S2) a handle is valid exactly while its slot is live";
+    if (!live && load(&slot->accessible_bytes))
+        return "(S1) a slot that is not live has accessible bytes";
+    if (!mapped && (slot->image || slot->paved_bytes))
+        return "(S4, S5) a bare or retired slot holds an image";
+    if (slot->state == COW_SLOT_IDLE && slot->extension_bytes)
+        return "(S1) the extension file of an idle slot is not empty";
+    if (slot->extension_bytes % pool->geometry.page_bytes)
+        return "(S2) the end of an extension file is not a whole number of host pages";
+    if (slot->state != COW_SLOT_RETIRED && table->file_bytes(table, slot->extension_fd) != (int64_t)slot->extension_bytes)
+        return "(S2) an extension file is not as long as the books say";
+    return live ? check_live(pool, slot) : NULL;
+}
+
+static bool is_in_bucket(const struct cow_shard *shard, const struct cow_slot *slot)
+{
+    for (uint32_t i = 0; i < shard->n_buckets; i++)
+        for (const struct cow_slot *other = shard->buckets[i]; other; other = other->warm_next)
+            if (other == slot)
+                return true;
+    return false;
+}
+
+static const char *check_lists(const struct cow_pool *pool, const struct cow_shard *shard, uint32_t *n_listed)
+{
+    for (int state = 0; state <= COW_SLOT_RETIRED; state++) {
+        const struct cow_slot *previous = NULL;
+        for (const struct cow_slot *slot = shard->lists[state].first; slot; previous = slot, slot = slot->next) {
+            if (cow_pool_shard_of(pool, slot) != shard)
+                return "(P1) a slot is in the list of another shard";
+            if ((int)slot->state != state || state == COW_SLOT_LIVE || slot->lost)
+                return "(D1) a slot is in the list of another state";
+            if (slot->previous != previous || ++*n_listed > pool->geometry.n_slots)
+                return "(D1) a list of slots is broken";
+            if ((state == COW_SLOT_IDLE) != is_in_bucket(shard, slot))
+                return "(D2) idle slots and warm slots are not the same";
+        }
+        if (shard->lists[state].last != previous)
+            return "(D1) a list of slots is broken";
+    }
+    return NULL;
+}
+
+static const char *check_image(const struct cow_pool *pool, const struct cow_image *image)
+{
+    const struct cow_sys_table *table = pool->sys.table;
+    uint64_t file_bytes = 0, end = 0, n_refs = !atomic_load(&image->dead);
+    for (uint32_t i = 0; i < image->n_runs; i++) {
+        const struct cow_run *run = &image->runs[i];
+        if ((i && run->offset_bytes <= end) || run->length_bytes == 0 || (run->offset_bytes | run->length_bytes) % pool->geometry.page_bytes)
+            return "(I1) the runs of an image touch, overlap, or are not whole host pages";
+        if (run->file_offset_bytes != file_bytes)
+            return "(I2) the file of an image is not its runs";
+        end = run->offset_bytes + run->length_bytes;
+        file_bytes += run->length_bytes;
+    }
+    if (file_bytes != image->file_bytes || (image->n_runs && table->file_bytes(table, image->fd) != (int64_t)file_bytes))
+        return "(I2) the file of an image is not its runs";
+    if (image->n_runs && table->is_sealed(table, image->fd) != 1)
+        return "(I3) an image is not sealed";
+    for (uint32_t i = 0; i < pool->geometry.n_slots; i++)
+        n_refs += pool->slots[i].image == image;
+    return n_refs == load(&image->refs) ? NULL : "(I4) an image is not referred to as often as it says";
+}
+
+const char *cow_pool_check(const struct cow_pool *pool)
+{
+    const struct cow_geometry *geometry = &pool->geometry;
+    const char *broken = NULL;
+    uint32_t n_listed = 0, n_unlisted = 0;
+    uint64_t n_live = 0;
+    if (cow_pool_is_forked(pool))
+        return "(P2) the pool belongs to the parent process";
+    for (uint32_t i = 0; i < geometry->n_slots && !broken; i++) {
+        broken = check_slot(pool, &pool->slots[i]);
+        n_unlisted += pool->slots[i].state == COW_SLOT_LIVE || pool->slots[i].lost;
+    }
+    for (uint32_t i = 0; i < pool->n_shards && !broken; i++) {
+        broken = check_lists(pool, &pool->shards[i], &n_listed);
+        n_live += load(&pool->shards[i].n_live);
+    }
+    for (const struct cow_image *image = pool->images.first; image && !broken; image = image->next)
+        broken = check_image(pool, image);
+    if (!broken && n_listed + n_unlisted != geometry->n_slots)
+        broken = "(D1) a slot is in no list and not lent";
+    for (uint32_t i = 0; i < geometry->n_slots; i++)
+        n_live -= pool->slots[i].state == COW_SLOT_LIVE;
+    return !broken && n_live ? "(D1) the count of live instances is wrong" : broken;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+#include "fork.h"
+
+/* Outermost lock: pthread_atfork's prepare handler takes it, so that the list is whole in the child. */
+static pthread_mutex_t cow_fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct cow_pool *cow_fork_pools;
+static pthread_once_t cow_fork_once = PTHREAD_ONCE_INIT;
+static int cow_fork_registered; /* pthread_atfork's result; written once, under cow_fork_once */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&cow_fork_lock);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&cow_fork_lock);
+}
+
+static void seal_off(struct cow_pool *pool)
+{
+    const struct cow_geometry *geometry = &pool->geometry;
+    for (uint32_t i = 0; i < geometry->n_slots; i++) {
+        struct cow_slot *slot = &pool->slots[i];
+        void *mapped;
+        cow_slot_close(slot, &pool->sys);
+        /* Not MAP_FIXED: a handler that ran before this one may have mapped something into the hole, and a slot that was never
+         * paved has been inherited as it was. Either way the range is occupied, which is all that is wanted. */
+        if (geometry->capacity_bytes)
+            (void)cow_sys_mmap(&pool->sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, COW_WHERE_NOREPLACE, -1, 0, &mapped);
+    }
+}
+
+static void after_fork_in_child(void)
+{
+    for (struct cow_pool *pool = cow_fork_pools; pool; pool = pool->next)
+        seal_off(pool);
+    pthread_mutex_unlock(&cow_fork_lock);
+}
+
+static void register_handlers(void)
+{
+    cow_fork_registered = -pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+}
+
+int cow_fork_enroll(struct cow_pool *pool)
+{
+    pthread_once(&cow_fork_once, register_handlers);
+    if (cow_fork_registered)
+        return cow_fork_registered;
+    pthread_mutex_lock(&cow_fork_lock);
+    pool->next = cow_fork_pools;
+    pool->link = &cow_fork_pools;
+    if (cow_fork_pools)
+        cow_fork_pools->link = &pool->next;
+    cow_fork_pools = pool;
+    pthread_mutex_unlock(&cow_fork_lock);
+    return 0;
+}
+
+void cow_fork_withdraw(struct cow_pool *pool)
+{
+    pthread_mutex_lock(&cow_fork_lock);
+    *pool->link = pool->next;
+    if (pool->next)
+        pool->next->link = pool->link;
+    pthread_mutex_unlock(&cow_fork_lock);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Checks that abort. COW_CHECK is on in every build: what it says must hold or a tenant may see another's bytes.
+ * COW_DEBUG_CHECK is for builds with COW_DEBUG. The slow grade is cow_pool_check(). */
+#ifndef COW_INVARIANT_H
+#define COW_INVARIANT_H
+
+#include <stdlib.h>
+
+#define COW_CHECK(condition) ((condition) ? (void)0 : abort())
+#ifdef COW_DEBUG
+#define COW_DEBUG_CHECK(condition) COW_CHECK(condition)
+#else
+#define COW_DEBUG_CHECK(condition) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+#include "selftest.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* Three pages in three kinds of mappings, and the files behind them. */
+struct bench {
+    struct cow_sys sys;
+    size_t page_bytes;
+    int image_fd, extension_fd, scratch_fd;
+    uint8_t *image, *zero, *extension;
+};
+
+#define PATTERN 0x5a
+#define DIRT 0xa5
+
+static int all_bytes_are(const uint8_t *bytes, size_t n, uint8_t value)
+{
+    return bytes[0] == value && memcmp(bytes, bytes + 1, n - 1) == 0;
+}
+
+/* Whether the kernel itself can read the page: an access that would fault gives EFAULT and no signal (write(2)). */
+static int kernel_can_read(struct bench *bench, const uint8_t *page)
+{
+    return cow_sys_pwrite(&bench->sys, bench->scratch_fd, page, 1, 0) == 1;
+}
+
+static int discard(struct bench *bench, uint8_t *page)
+{
+    const int result = cow_sys_madvise(&bench->sys, page, bench->page_bytes, COW_ADVICE_DISCARD);
+    return result == -EINVAL ? cow_sys_madvise(&bench->sys, page, bench->page_bytes, COW_ADVICE_DISCARD_LOCKED) : result;
+}
+
+/* Private pages return to what they were: image bytes, or zero. */
+static int test_discard(struct bench *bench, uint8_t *page, uint8_t before)
+{
+    if (!kernel_can_read(bench, page) || !all_bytes_are(page, bench->page_bytes, before))
+        return COW_KERNEL;
+    memset(page, DIRT, bench->page_bytes);
+    const int result = discard(bench, page);
+    if (result)
+        return result;
+    return all_bytes_are(page, bench->page_bytes, before) ? COW_OK : COW_KERNEL;
+}
+
+/* The file's end is the end of what can be touched, and what a shrink took away stays away. */
+static int test_extension(struct bench *bench)
+{
+    int result;
+    if (kernel_can_read(bench, bench->extension))
+        return COW_KERNEL;
+    result = cow_sys_ftruncate(&bench->sys, bench->extension_fd, bench->page_bytes);
+    if (result)
+        return result;
+    if (!kernel_can_read(bench, bench->extension) || kernel_can_read(bench, bench->extension + bench->page_bytes))
+        return COW_KERNEL;
+    memset(bench->extension, DIRT, bench->page_bytes);
+    result = cow_sys_ftruncate(&bench->sys, bench->extension_fd, 0);
+    if (result)
+        return result;
+    if (kernel_can_read(bench, bench->extension))
+        return COW_KERNEL;
+    result = cow_sys_ftruncate(&bench->sys, bench->extension_fd, bench->page_bytes);
+    if (result)
+        return result;
+    return kernel_can_read(bench, bench->extension) && all_bytes_are(bench->extension, bench->page_bytes, 0) ? COW_OK : COW_KERNEL;
+}
+
+static int test_seal(struct bench *bench)
+{
+    const uint8_t byte = DIRT;
+    return cow_sys_pwrite(&bench->sys, bench->image_fd, &byte, 1, 0) == -EPERM ? COW_OK : COW_KERNEL;
+}
+
+static int map(struct bench *bench, enum cow_map what, int fd, size_t n_pages, uint8_t **ret_page)
+{
+    void *mapped;
+    const int result = cow_sys_mmap(&bench->sys, NULL, n_pages * bench->page_bytes, what, COW_WHERE_ANY, fd, 0, &mapped);
+    if (!result)
+        *ret_page = mapped;
+    return result;
+}
+
+static int open_file(struct bench *bench, int *ret_fd)
+{
+    const int fd = cow_sys_memfd_create(&bench->sys, "cowpool-selftest");
+    if (fd >= 0)
+        *ret_fd = fd;
+    return fd < 0 ? fd : 0;
+}
+
+static int fill_image(struct bench *bench)
+{
+    int result = map(bench, COW_MAP_ZERO, -1, 1, &bench->zero);
+    if (result)
+        return result;
+    memset(bench->zero, PATTERN, bench->page_bytes);
+    const int64_t n = cow_sys_pwrite(&bench->sys, bench->image_fd, bench->zero, bench->page_bytes, 0);
+    if (n < 0)
+        return (int)n;
+    result = discard(bench, bench->zero);
+    if (result)
+        return result;
+    return (size_t)n == bench->page_bytes ? cow_sys_seal(&bench->sys, bench->image_fd) : COW_KERNEL;
+}
+
+static int set_up(struct bench *bench)
+{
+    int result = open_file(bench, &bench->image_fd);
+    if (!result)
+        result = open_file(bench, &bench->extension_fd);
+    if (!result)
+        result = open_file(bench, &bench->scratch_fd);
+    if (!result)
+        result = fill_image(bench);
+    if (!result)
+        result = map(bench, COW_MAP_IMAGE, bench->image_fd, 1, &bench->image);
+    if (!result)
+        result = map(bench, COW_MAP_SHARED, bench->extension_fd, 2, &bench->extension);
+    return result;
+}
+
+static int run(struct bench *bench)
+{
+    int result = test_discard(bench, bench->zero, 0);
+    if (!result)
+        result = test_discard(bench, bench->image, PATTERN);
+    if (!result)
+        result = test_extension(bench);
+    if (!result)
+        result = test_seal(bench);
+    return result;
+}
+
+static void tear_down(struct bench *bench)
+{
+    if (bench->image)
+        (void)cow_sys_munmap(&bench->sys, bench->image, bench->page_bytes);
+    if (bench->zero)
+        (void)cow_sys_munmap(&bench->sys, bench->zero, bench->page_bytes);
+    if (bench->extension)
+        (void)cow_sys_munmap(&bench->sys, bench->extension, 2 * bench->page_bytes);
+    for (int *fd = (int[]){bench->image_fd, bench->extension_fd, bench->scratch_fd, -2}; *fd != -2; fd++)
+        if (*fd >= 0)
+            (void)cow_sys_close(&bench->sys, *fd);
+}
+
+int cow_selftest(const struct cow_sys_table *table)
+{
+    static atomic_bool linux_is_good; /* relaxed: at worst two threads test at the same time */
+    struct bench bench = {.sys.table = table, .page_bytes = table->host_page_bytes(table), .image_fd = -1, .extension_fd = -1, .scratch_fd = -1};
+    if (table == &cow_sys_linux && atomic_load_explicit(&linux_is_good, memory_order_relaxed))
+        return COW_OK;
+    int result = set_up(&bench);
+    if (!result)
+        result = run(&bench);
+    tear_down(&bench);
+    if (table == &cow_sys_linux && result == COW_OK)
+        atomic_store_explicit(&linux_is_good, true, memory_order_relaxed);
+    return result;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+#include "shard.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots)
+{
+    int result;
+    *shard = (struct cow_shard){.n_buckets = 1, .sys.table = table};
+    while (shard->n_buckets < n_slots)
+        shard->n_buckets *= 2;
+    shard->buckets = calloc(shard->n_buckets, sizeof *shard->buckets);
+    if (!shard->buckets)
+        return -ENOMEM;
+    result = -pthread_mutex_init(&shard->lock, NULL);
+    if (result)
+        free(shard->buckets);
+    return result;
+}
+
+void cow_shard_destroy(struct cow_shard *shard)
+{
+    free(shard->buckets);
+    pthread_mutex_destroy(&shard->lock);
+}
+
+/* ---- lists and buckets; the lock is held ---- */
+
+static void list_append(struct cow_slot_list *list, struct cow_slot *slot)
+{
+    slot->next = NULL;
+    slot->previous = list->last;
+    *(list->last ? &list->last->next : &list->first) = slot;
+    list->last = slot;
+}
+
+static void list_remove(struct cow_slot_list *list, struct cow_slot *slot)
+{
+    *(slot->previous ? &slot->previous->next : &list->first) = slot->next;
+    *(slot->next ? &slot->next->previous : &list->last) = slot->previous;
+    slot->next = slot->previous = NULL;
+}
+
+static struct cow_slot **bucket_of(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)
+{
+    const uint64_t mixed = ((uint64_t)(uintptr_t)image ^ paved_bytes) * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing */
+    return &shard->buckets[(mixed >> 32) & (shard->n_buckets - 1)];
+}
+
+static void bucket_insert(struct cow_shard *shard, struct cow_slot *slot)
+{
+    struct cow_slot **bucket = bucket_of(shard, slot->image, slot->paved_bytes);
+    slot->warm_previous = NULL;
+    slot->warm_next = *bucket;
+    if (*bucket)
+        (*bucket)->warm_previous = slot;
+    *bucket = slot;
+}
+
+static void bucket_remove(struct cow_shard *shard, struct cow_slot *slot)
+{
+    *(slot->warm_previous ? &slot->warm_previous->warm_next : bucket_of(shard, slot->image, slot->paved_bytes)) = slot->warm_next;
+    if (slot->warm_next)
+        slot->warm_next->warm_previous = slot->warm_previous;
+    slot->warm_next = slot->warm_previous = NULL;
+}
+
+static struct cow_slot *find_warm(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)
+{
+    struct cow_slot *slot = *bucket_of(shard, image, paved_bytes);
+    while (slot && !cow_slot_is_warm_for(slot, image, paved_bytes))
+        slot = slot->warm_next;
+    return slot;
+}
+
+static struct cow_slot *find_dead(const struct cow_shard *shard)
+{
+    struct cow_slot *slot = shard->lists[COW_SLOT_IDLE].first;
+    while (slot && !(slot->image && atomic_load_explicit(&slot->image->dead, memory_order_relaxed)))
+        slot = slot->next;
+    return slot;
+}
+
+/* Takes it out of its lists (D1, D2). NULL is allowed. */
+static struct cow_slot *take(struct cow_shard *shard, struct cow_slot *slot)
+{
+    if (!slot)
+        return NULL;
+    list_remove(&shard->lists[slot->state], slot);
+    if (slot->state == COW_SLOT_IDLE)
+        bucket_remove(shard, slot);
+    return slot;
+}
+
+/* ---- the shard ---- */
+
+struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)
+{
+    pthread_mutex_lock(&shard->lock);
+    struct cow_slot *slot = find_warm(shard, image, paved_bytes);
+    if (!slot)
+        slot = shard->lists[COW_SLOT_BARE].first;
+    if (!slot)
+        slot = shard->lists[COW_SLOT_IDLE].first;
+    slot = take(shard, slot);
+    pthread_mutex_unlock(&shard->lock);
+    return slot;
+}
+
+struct cow_slot *cow_shard_take_retired(struct cow_shard *shard)
+{
+    pthread_mutex_lock(&shard->lock);
+    struct cow_slot *slot = take(shard, shard->lists[COW_SLOT_RETIRED].first);
+    pthread_mutex_unlock(&shard->lock);
+    return slot;
+}
+
+struct cow_slot *cow_shard_take_dead(struct cow_shard *shard)
+{
+    pthread_mutex_lock(&shard->lock);
+    struct cow_slot *slot = take(shard, find_dead(shard));
+    pthread_mutex_unlock(&shard->lock);
+    return slot;
+}
+
+void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
+{
+    if (slot->lost) {
+        cow_shard_count(&shard->n_lost);
+        return;
+    }
+    pthread_mutex_lock(&shard->lock);
+    list_append(&shard->lists[slot->state], slot);
+    if (slot->state == COW_SLOT_IDLE)
+        bucket_insert(shard, slot);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+uint32_t cow_shard_count_retired(struct cow_shard *shard)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&shard->lock);
+    for (const struct cow_slot *slot = shard->lists[COW_SLOT_RETIRED].first; slot; slot = slot->next)
+        n++;
+    pthread_mutex_unlock(&shard->lock);
+    return n;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* A shard: some of the pool's slots, their lists, and one lock. Kernel calls are never made under the lock: a slot is taken out
+ * of its list first.
+ *
+ * (D1) Every slot of the shard is in exactly one list, by its state (BARE, IDLE, RETIRED), or in none: LIVE, in transit between
+ *      a take and a put, or lost.
+ * (D2) An IDLE slot in a list is also in the bucket of its (image, E).
+ * (D3) The idle list is ordered by when a slot was put: the longest idle first. */
+#ifndef COW_SHARD_H
+#define COW_SHARD_H
+
+#include "slot.h"
+
+struct cow_slot_list {
+    struct cow_slot *first, *last;
+};
+
+struct cow_shard {
+    pthread_mutex_t lock; /* no lock is taken under it */
+    struct cow_slot_list lists[COW_SLOT_RETIRED + 1]; /* by state; the one for LIVE stays empty */
+    struct cow_slot **buckets;                        /* warm slots, most recently put first */
+    uint32_t n_buckets;                               /* a power of two */
+    struct cow_sys sys;                               /* the calls made for this shard's slots */
+    /* Relaxed counters, summed when somebody asks. */
+    atomic_uint_fast64_t n_live, n_instantiations, n_warm, n_repaved, n_grows, n_resets, n_failed_resets, n_lost;
+};
+
+int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots);
+void cow_shard_destroy(struct cow_shard *shard);
+
+/* A slot for this image and E: warm for them, else bare, else the longest idle; NULL if there is none. */
+struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes);
+struct cow_slot *cow_shard_take_retired(struct cow_shard *shard);
+/* An idle slot whose image is dead. */
+struct cow_slot *cow_shard_take_dead(struct cow_shard *shard);
+/* Puts a slot that is not LIVE into the list of its state; a lost one into none. */
+void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot);
+
+/* Slots that an error took out of service and that may be repaved: few, so they are counted when somebody asks. */
+uint32_t cow_shard_count_retired(struct cow_shard *shard);
+
+static inline void cow_shard_count(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The life of a slot. The picture, the states and the invariants are in slot.h. */
+#include "slot.h"
+
+#include "growth.h"
+#include "invariant.h"
+#include "reset.h"
+
+#include <string.h>
+
+int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base)
+{
+    const int fd = cow_sys_memfd_create(sys, "cowpool-extension");
+    if (fd < 0)
+        return fd;
+    *slot = (struct cow_slot){.state = COW_SLOT_BARE, .extension_fd = fd, .base = base};
+    return 0;
+}
+
+void cow_slot_close(struct cow_slot *slot, struct cow_sys *sys)
+{
+    if (slot->extension_fd >= 0)
+        (void)cow_sys_close(sys, slot->extension_fd); /* the descriptor is gone whatever it says (close(2)) */
+    slot->extension_fd = -1;
+}
+
+/* ---- what is mapped ---- */
+
+static int map_reserved(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    if (geometry->capacity_bytes == 0)
+        return 0;
+    int result = cow_sys_map_fixed(sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, -1, 0);
+    if (!result) /* as the guard behind it, so that the kernel makes one mapping of both */
+        result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_DUMP);
+    return result;
+}
+
+static void forget_image(struct cow_slot *slot)
+{
+    cow_image_unref(slot->image);
+    slot->image = NULL;
+    slot->paved_bytes = 0;
+}
+
+void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    atomic_store_explicit(&slot->lease, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->accessible_bytes, 0, memory_order_relaxed);
+    slot->state = COW_SLOT_RETIRED;
+    /* At once: after a failed fixed mapping there may be a hole, and somebody else's mmap may be on its way to it. */
+    slot->lost = slot->lost || map_reserved(slot, geometry, sys) != 0; /* (S4) */
+    forget_image(slot);
+}
+
+static int set_attributes(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    int result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_FORK);
+    if (!result)
+        result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_DUMP);
+    if (!result && slot->paved_bytes)
+        result = cow_sys_madvise(sys, slot->base, slot->paved_bytes, COW_ADVICE_NO_HUGE);
+    return result;
+}
+
+static int map_all(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    int result = 0;
+    if (geometry->capacity_bytes == 0)
+        return 0;
+    if (slot->paved_bytes)
+        result = cow_sys_map_fixed(sys, slot->base, slot->paved_bytes, COW_MAP_ZERO, -1, 0);
+    if (!result && slot->image)
+        result = cow_image_map(slot->image, sys, slot->base);
+    if (!result)
+        result = cow_growth_map(slot, geometry, sys);
+    return result ? result : set_attributes(slot, geometry, sys); /* (S6) */
+}
+
+int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, struct cow_image *image,
+                  uint64_t paved_bytes)
+{
+    int result = 0;
+    COW_CHECK(slot->state != COW_SLOT_LIVE && !slot->lost && paved_bytes <= geometry->capacity_bytes);
+    forget_image(slot);
+    if (slot->state == COW_SLOT_RETIRED) /* whatever failed, the file may be longer than empty */
+        result = cow_sys_ftruncate(sys, slot->extension_fd, 0);
+    if (!result) {
+        slot->extension_bytes = 0;
+        slot->image = image;
+        slot->paved_bytes = paved_bytes;
+        if (image)
+            cow_image_ref(image);
+        result = map_all(slot, geometry, sys);
+    }
+    if (result)
+        cow_slot_retire(slot, geometry, sys);
+    else
+        slot->state = COW_SLOT_IDLE;
+    return result;
+}
+
+int cow_slot_strip(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    const int result = map_reserved(slot, geometry, sys);
+    COW_CHECK(slot->state == COW_SLOT_IDLE);
+    if (result) {
+        cow_slot_retire(slot, geometry, sys);
+        return result;
+    }
+    forget_image(slot);
+    slot->state = COW_SLOT_BARE;
+    return 0;
+}
+
+/* ---- the lease ---- */
+
+#ifdef COW_HOSTILE
+/* Slack is unspecified: let it be as bad as it can. */
+static void spoil_slack(const struct cow_slot *slot, uint64_t accessible_bytes)
+{
+    memset(slot->base + slot->length_bytes, 0xdb, accessible_bytes - slot->length_bytes);
+}
+#else
+static void spoil_slack(const struct cow_slot *slot, uint64_t accessible_bytes)
+{
+    (void)slot;
+    (void)accessible_bytes;
+}
+#endif
+
+static void publish_length(struct cow_slot *slot, const struct cow_geometry *geometry, uint64_t length_bytes)
+{
+    const uint64_t accessible_bytes = cow_round_up(length_bytes, geometry->page_bytes);
+    slot->length_bytes = length_bytes;
+    COW_DEBUG_CHECK(accessible_bytes == slot->paved_bytes + slot->extension_bytes); /* (S2) */
+    atomic_store_explicit(&slot->accessible_bytes, accessible_bytes, memory_order_relaxed);
+    spoil_slack(slot, accessible_bytes);
+}
+
+void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_instance_config *config,
+                   uint64_t handle)
+{
+    COW_CHECK(slot->state == COW_SLOT_IDLE && slot->extension_bytes == 0);
+    slot->state = COW_SLOT_LIVE;
+    slot->initial_bytes = config->initial_bytes;
+    slot->max_bytes = config->max_bytes;
+    slot->last_handle = handle;
+    publish_length(slot, geometry, config->initial_bytes);
+    atomic_store_explicit(&slot->lease, handle, memory_order_relaxed);
+}
+
+int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint64_t delta_bytes)
+{
+    const uint64_t old_bytes = slot->length_bytes;
+    if (delta_bytes > slot->max_bytes - old_bytes) /* max is at least the length: no sum that could overflow */
+        return COW_LIMIT;
+    const uint64_t new_bytes = old_bytes + delta_bytes;
+    const uint64_t old_accessible = cow_round_up(old_bytes, geometry->page_bytes);
+    const uint64_t new_accessible = cow_round_up(new_bytes, geometry->page_bytes);
+    const int result = cow_growth_move(slot, sys, new_accessible - slot->paved_bytes);
+    if (result)
+        return result;
+    /* The slack becomes visible: nothing that was scribbled there may (memory.grow gives zeros). */
+    const uint64_t zero_end = new_bytes < old_accessible ? new_bytes : old_accessible;
+    memset(slot->base + old_bytes, 0, zero_end - old_bytes);
+    publish_length(slot, geometry, new_bytes);
+    return 0;
+}
+
+int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    const int result = cow_reset_discard(slot, sys);
+    COW_CHECK(slot->state == COW_SLOT_LIVE);
+    if (result)
+        cow_slot_retire(slot, geometry, sys);
+    else
+        publish_length(slot, geometry, slot->initial_bytes);
+    return result;
+}
+
+int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    const int result = cow_reset_discard(slot, sys);
+    COW_CHECK(slot->state == COW_SLOT_LIVE);
+    atomic_store_explicit(&slot->accessible_bytes, 0, memory_order_relaxed);
+    if (result)
+        cow_slot_retire(slot, geometry, sys);
+    else
+        slot->state = COW_SLOT_IDLE;
+    return result;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* One slot: a fixed address range, what is mapped there, and the memory of the instance that holds it.
+ *
+ *     base                         E                                              capacity        stride
+ *     │ image (private memfd) │ zero │ extension file from offset 0, shared         │ guard         │
+ *     │<------ initial part -------->│<-- file -->│ past its end: SIGBUS            │ PROT_NONE     │
+ *     │<------ accessible ----------------------->│
+ *
+ *     BARE ──pave──> IDLE ──lend──> LIVE ──reset──> IDLE          IDLE ──strip──> BARE
+ *        any ──an error, or handles used up──> RETIRED ──repave──> IDLE          RETIRED, lost: for good
+ *
+ * FROM -> TO            by
+ * BARE, IDLE -> IDLE    cow_slot_pave        IDLE -> LIVE          cow_slot_lend
+ * LIVE -> IDLE          cow_slot_end         LIVE -> LIVE          cow_slot_reset, cow_slot_grow
+ * IDLE -> BARE          cow_slot_strip       RETIRED -> IDLE       cow_slot_pave
+ * any -> RETIRED        cow_slot_retire, which the failing transitions call
+ *
+ * (S1) IDLE: [0, E) reads as the image over zero, the extension file is empty, nothing past E is accessible.
+ * (S2) LIVE: accessible = max(E, E + extension file); the file's end is a whole number of host pages, because bytes past an
+ *      unaligned end survive a shrink and a grow.
+ * (S3) The extension begins at E, the initial length rounded up: bytes of [image end, E) in a shared file would survive both
+ *      the madvise and the ftruncate that reset the slot.
+ * (S4) RETIRED: the whole capacity is inaccessible again; if even that mapping failed the slot is lost, is never mapped or
+ *      unmapped again, and stays out of every list.
+ * (S5) BARE: as RETIRED, but nothing went wrong: the slot never held an image, or was stripped of a dead one.
+ * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK and DONTDUMP, the anonymous ones no huge pages: a fixed
+ *      mapping loses what was set before. */
+#ifndef COW_SLOT_H
+#define COW_SLOT_H
+
+#include "image.h"
+
+enum cow_slot_state { COW_SLOT_BARE, COW_SLOT_IDLE, COW_SLOT_LIVE, COW_SLOT_RETIRED };
+
+struct cow_slot {
+    /* Read by anybody, at any time: relaxed, since a reader only compares or reports them. `lease` is the handle of
+     * the live instance or 0; whoever takes it out owns the end of the lease. */
+    atomic_uint_fast64_t lease;
+    atomic_uint_fast64_t accessible_bytes; /* 0 unless LIVE */
+
+    /* Owned by the instance's thread while LIVE, else by the shard's lock or by whoever took the slot from a list. */
+    enum cow_slot_state state;
+    bool lost;
+    int extension_fd;
+    uint64_t extension_bytes; /* how long the extension file is: whole host pages */
+    uint64_t paved_bytes;     /* E, of IDLE and LIVE slots */
+    uint64_t initial_bytes;
+    uint64_t length_bytes;
+    uint64_t max_bytes;
+    struct cow_image *image; /* what [0, E) maps; NULL: zero. Holds a reference */
+    uint64_t last_handle;
+    uint8_t *base;
+
+    struct cow_slot *next, *previous;           /* in the shard's list of its state */
+    struct cow_slot *warm_next, *warm_previous; /* in the shard's bucket of its image and E */
+};
+
+struct cow_shard;
+
+int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base);
+void cow_slot_close(struct cow_slot *slot, struct cow_sys *sys);
+
+/* Maps image, zero and extension for an initial part of E = paved_bytes. On an error the slot is RETIRED. */
+int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, struct cow_image *image,
+                  uint64_t paved_bytes);
+/* Begins the lease `handle` of an IDLE slot. */
+void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_instance_config *config,
+                   uint64_t handle);
+/* COW_LIMIT, or ftruncate's errno: the slot is as it was. */
+int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint64_t delta_bytes);
+/* Makes (S1) true and keeps the lease. On an error the slot is RETIRED. */
+int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
+/* The same for a slot whose lease was taken out: it becomes IDLE. */
+int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
+/* Lets go of the image: IDLE to BARE. On an error the slot is RETIRED. */
+int cow_slot_strip(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
+void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
+
+static inline bool cow_slot_is_warm_for(const struct cow_slot *slot, const struct cow_image *image, uint64_t paved_bytes)
+{
+    return slot->image == image && slot->paved_bytes == paved_bytes;
+}
+
+#endif

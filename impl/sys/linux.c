@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The table for Linux: one function per call, errno turned into a result, EINTR retried where the manual page says the
+ * call may return it (ftruncate(2), write(2)). */
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Constants that an older libc may lack (linux/memfd.h, asm-generic/mman-common.h, linux/fcntl.h). */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#define LINUX_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static int linux_mmap(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what, enum cow_where where,
+                      int fd, uint64_t offset_bytes, void **ret_at)
+{
+    static const struct {
+        int protection, flags;
+    } kinds[] = {
+        [COW_MAP_RESERVED] = {PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE},
+        [COW_MAP_ZERO] = {PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE},
+        [COW_MAP_IMAGE] = {PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE},
+        [COW_MAP_SHARED] = {PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE},
+    };
+    static const int places[] = {
+        [COW_WHERE_ANY] = 0, [COW_WHERE_FIXED] = MAP_FIXED, [COW_WHERE_NOREPLACE] = MAP_FIXED_NOREPLACE};
+    void *hint = where == COW_WHERE_ANY ? NULL : at;
+    (void)self;
+    void *mapped = mmap(hint, length_bytes, kinds[what].protection, kinds[what].flags | places[where], fd, (off_t)offset_bytes);
+    if (mapped == MAP_FAILED)
+        return -errno;
+    if (hint && mapped != hint) { /* before Linux 4.17 NOREPLACE is only a hint */
+        munmap(mapped, length_bytes);
+        return -EEXIST;
+    }
+    *ret_at = mapped;
+    return 0;
+}
+
+static int linux_munmap(const struct cow_sys_table *self, void *at, size_t length_bytes)
+{
+    (void)self;
+    return munmap(at, length_bytes) ? -errno : 0;
+}
+
+static int linux_madvise(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice)
+{
+    static const int advices[] = {
+        [COW_ADVICE_DISCARD] = MADV_DONTNEED,    [COW_ADVICE_DISCARD_LOCKED] = MADV_DONTNEED_LOCKED,
+        [COW_ADVICE_DONT_FORK] = MADV_DONTFORK,  [COW_ADVICE_DONT_DUMP] = MADV_DONTDUMP,
+        [COW_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE,  [COW_ADVICE_WIPE_ON_FORK] = MADV_WIPEONFORK,
+    };
+    (void)self;
+    if (!madvise(at, length_bytes, advices[advice]))
+        return 0;
+    if (advice == COW_ADVICE_NO_HUGE && errno == EINVAL) /* a kernel without CONFIG_TRANSPARENT_HUGEPAGE has none to forbid */
+        return 0;
+    return -errno;
+}
+
+static int linux_ftruncate(const struct cow_sys_table *self, int fd, uint64_t length_bytes)
+{
+    int failed;
+    (void)self;
+    do
+        failed = ftruncate(fd, (off_t)length_bytes);
+    while (failed && errno == EINTR);
+    return failed ? -errno : 0;
+}
+
+static int linux_memfd_create(const struct cow_sys_table *self, const char *name)
+{
+    const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    (void)self;
+    int fd = memfd_create(name, flags | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+        fd = memfd_create(name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+static int linux_seal(const struct cow_sys_table *self, int fd)
+{
+    (void)self;
+    return fcntl(fd, F_ADD_SEALS, LINUX_SEALS) ? -errno : 0;
+}
+
+static int64_t linux_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes)
+{
+    ssize_t n;
+    (void)self;
+    do
+        n = pwrite(fd, bytes, length_bytes, (off_t)offset_bytes);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static int linux_close(const struct cow_sys_table *self, int fd)
+{
+    (void)self;
+    /* After EINTR the descriptor is gone all the same on Linux (close(2)): a retry could close somebody else's. */
+    return close(fd) && errno != EINTR ? -errno : 0;
+}
+
+static int64_t linux_file_bytes(const struct cow_sys_table *self, int fd)
+{
+    struct stat status;
+    (void)self;
+    return fstat(fd, &status) ? -errno : status.st_size;
+}
+
+static int linux_is_sealed(const struct cow_sys_table *self, int fd)
+{
+    (void)self;
+    const int seals = fcntl(fd, F_GET_SEALS);
+    return seals < 0 ? -errno : (seals & LINUX_SEALS) == LINUX_SEALS;
+}
+
+static size_t linux_host_page_bytes(const struct cow_sys_table *self)
+{
+    (void)self;
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static void linux_raise_descriptor_limit(const struct cow_sys_table *self, uint64_t n)
+{
+    struct rlimit limit;
+    (void)self;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    limit.rlim_cur = limit.rlim_max - limit.rlim_cur < n ? limit.rlim_max : limit.rlim_cur + n;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* best effort: memfd_create says what is missing */
+}
+
+const struct cow_sys_table cow_sys_linux = {
+    .name = "linux",
+    .mmap = linux_mmap,
+    .munmap = linux_munmap,
+    .madvise = linux_madvise,
+    .ftruncate = linux_ftruncate,
+    .memfd_create = linux_memfd_create,
+    .seal = linux_seal,
+    .pwrite = linux_pwrite,
+    .close = linux_close,
+    .file_bytes = linux_file_bytes,
+    .is_sealed = linux_is_sealed,
+    .host_page_bytes = linux_host_page_bytes,
+    .raise_descriptor_limit = linux_raise_descriptor_limit,
+};

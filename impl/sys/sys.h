@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The kernel border. Everything the pool asks of the operating system goes through one typed table, given per pool, so
+ * that a test can put a failing or lying kernel underneath. No other file of impl/ includes <sys/mman.h>, reads errno,
+ * or retries after EINTR.
+ *
+ * Contract of every call: the result, or 0, or -errno; a call that fails has changed nothing, except that a failed fixed
+ * mapping leaves its range unknown (mmap(2): the old mapping may be gone). Addresses, lengths and offsets are multiples
+ * of the host page; lengths are not zero. `self` is the table itself: a wrapper embeds it in a larger struct. */
+#ifndef COW_SYS_H
+#define COW_SYS_H
+
+#include "cowpool.h"
+
+#include <stdatomic.h>
+
+/* What a mapping is. */
+enum cow_map {
+    COW_MAP_RESERVED, /* private, no access, no commit charge: keeps the range from everybody else */
+    COW_MAP_ZERO,     /* private anonymous, read and write, MAP_NORESERVE */
+    COW_MAP_IMAGE,    /* private copy-on-write view of a file, read and write, MAP_NORESERVE */
+    COW_MAP_SHARED,   /* shared view of a file, read and write; access past the end of the file raises SIGBUS */
+};
+
+enum cow_where {
+    COW_WHERE_ANY,       /* the kernel chooses; `at` is ignored */
+    COW_WHERE_FIXED,     /* at `at`, replacing what is there (MAP_FIXED) */
+    COW_WHERE_NOREPLACE, /* at `at`, or -EEXIST (MAP_FIXED_NOREPLACE) */
+};
+
+enum cow_advice {
+    COW_ADVICE_DISCARD,        /* MADV_DONTNEED: private pages return to the file's bytes, or to zero */
+    COW_ADVICE_DISCARD_LOCKED, /* MADV_DONTNEED_LOCKED, Linux 5.18: the same for locked memory, where DONTNEED is EINVAL */
+    COW_ADVICE_DONT_FORK,      /* MADV_DONTFORK */
+    COW_ADVICE_DONT_DUMP,      /* MADV_DONTDUMP */
+    COW_ADVICE_NO_HUGE,        /* MADV_NOHUGEPAGE; 0 where the kernel has no huge pages */
+    COW_ADVICE_WIPE_ON_FORK,   /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
+};
+
+struct cow_sys_table {
+    const char *name; /* "linux" */
+    int (*mmap)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what, enum cow_where where, int fd,
+                uint64_t offset_bytes, void **ret_at);
+    int (*munmap)(const struct cow_sys_table *self, void *at, size_t length_bytes);
+    int (*madvise)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice);
+    int (*ftruncate)(const struct cow_sys_table *self, int fd, uint64_t length_bytes);
+    /* A sealable, close-on-exec, non-executable (where the kernel knows that) memory file. Returns the descriptor. */
+    int (*memfd_create)(const struct cow_sys_table *self, const char *name);
+    /* Adds F_SEAL_WRITE|SHRINK|GROW|SEAL (fcntl(2)): from here on nobody can change the file. */
+    int (*seal)(const struct cow_sys_table *self, int fd);
+    /* How many bytes were written: may be fewer than asked, never more. */
+    int64_t (*pwrite)(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes);
+    int (*close)(const struct cow_sys_table *self, int fd);
+    /* Questions; they are not counted. */
+    int64_t (*file_bytes)(const struct cow_sys_table *self, int fd);
+    int (*is_sealed)(const struct cow_sys_table *self, int fd); /* 1, 0, or -errno */
+    size_t (*host_page_bytes)(const struct cow_sys_table *self);
+    /* Raises the soft limit of descriptors by n, as far as the hard limit allows; best effort. */
+    void (*raise_descriptor_limit)(const struct cow_sys_table *self, uint64_t n);
+};
+
+extern const struct cow_sys_table cow_sys_linux;
+
+/* A table with counters: one per shard, so that counting does not make threads meet. Counters are relaxed: they order
+ * nothing, and are summed when somebody asks. */
+struct cow_sys {
+    const struct cow_sys_table *table;
+    atomic_uint_fast64_t n_calls[COW_N_CALLS];
+};
+
+static inline void cow_sys_count(struct cow_sys *sys, enum cow_call call)
+{
+    atomic_fetch_add_explicit(&sys->n_calls[call], 1, memory_order_relaxed);
+}
+
+static inline int cow_sys_mmap(struct cow_sys *sys, void *at, size_t length_bytes, enum cow_map what, enum cow_where where,
+                               int fd, uint64_t offset_bytes, void **ret_at)
+{
+    cow_sys_count(sys, COW_CALL_MMAP);
+    return sys->table->mmap(sys->table, at, length_bytes, what, where, fd, offset_bytes, ret_at);
+}
+
+/* Replaces [at, at + length_bytes). */
+static inline int cow_sys_map_fixed(struct cow_sys *sys, void *at, size_t length_bytes, enum cow_map what, int fd,
+                                    uint64_t offset_bytes)
+{
+    void *mapped;
+    return cow_sys_mmap(sys, at, length_bytes, what, COW_WHERE_FIXED, fd, offset_bytes, &mapped);
+}
+
+static inline int cow_sys_munmap(struct cow_sys *sys, void *at, size_t length_bytes)
+{
+    cow_sys_count(sys, COW_CALL_MUNMAP);
+    return sys->table->munmap(sys->table, at, length_bytes);
+}
+
+static inline int cow_sys_madvise(struct cow_sys *sys, void *at, size_t length_bytes, enum cow_advice advice)
+{
+    cow_sys_count(sys, COW_CALL_MADVISE);
+    return sys->table->madvise(sys->table, at, length_bytes, advice);
+}
+
+static inline int cow_sys_ftruncate(struct cow_sys *sys, int fd, uint64_t length_bytes)
+{
+    cow_sys_count(sys, COW_CALL_FTRUNCATE);
+    return sys->table->ftruncate(sys->table, fd, length_bytes);
+}
+
+static inline int cow_sys_memfd_create(struct cow_sys *sys, const char *name)
+{
+    cow_sys_count(sys, COW_CALL_MEMFD_CREATE);
+    return sys->table->memfd_create(sys->table, name);
+}
+
+static inline int cow_sys_seal(struct cow_sys *sys, int fd)
+{
+    cow_sys_count(sys, COW_CALL_FCNTL);
+    return sys->table->seal(sys->table, fd);
+}
+
+static inline int64_t cow_sys_pwrite(struct cow_sys *sys, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes)
+{
+    cow_sys_count(sys, COW_CALL_PWRITE);
+    return sys->table->pwrite(sys->table, fd, bytes, length_bytes, offset_bytes);
+}
+
+static inline int cow_sys_close(struct cow_sys *sys, int fd)
+{
+    cow_sys_count(sys, COW_CALL_CLOSE);
+    return sys->table->close(sys->table, fd);
+}
+
+#endif
