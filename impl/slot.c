@@ -30,9 +30,9 @@ static int map_reserved(const struct cow_slot *slot, const struct cow_geometry *
 {
     if (geometry->capacity_bytes == 0)
         return 0;
-    int result = cow_sys_map_fixed(sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, -1, 0);
-    if (!result) /* as the guard behind it, so that the kernel makes one mapping of both */
-        result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_DUMP);
+    const int result = cow_sys_map_fixed(sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, -1, 0);
+    if (!result) /* as the guard behind it, so that the kernel makes one mapping of both; nothing depends on it */
+        (void)cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_DUMP);
     return result;
 }
 

@@ -19,22 +19,30 @@ static _Thread_local struct trap_frame *volatile trap_frames __attribute__((tls_
 
 static struct sigaction trap_previous_segv, trap_previous_bus;
 
+/* Only what the kernel says of an access has an address; a signal that was sent (kill(2)) has none. */
+static int is_access(const siginfo_t *info)
+{
+    return info->si_code > 0;
+}
+
 /* What would have happened without us. */
 static void hand_on(int signal_number, siginfo_t *info, void *context)
 {
     const struct sigaction *previous = signal_number == SIGSEGV ? &trap_previous_segv : &trap_previous_bus;
-    if (previous->sa_flags & SA_SIGINFO)
+    if (previous->sa_flags & SA_SIGINFO) {
         previous->sa_sigaction(signal_number, info, context);
-    else if (previous->sa_handler == SIG_DFL || previous->sa_handler == SIG_IGN)
+    } else if (previous->sa_handler == SIG_DFL || (previous->sa_handler == SIG_IGN && is_access(info))) {
         sigaction(signal_number, previous, NULL); /* the access runs again, and the kernel does what it does */
-    else
+        if (!is_access(info))
+            raise(signal_number); /* comes when this handler returns: until then it is blocked */
+    } else if (previous->sa_handler != SIG_IGN) {
         previous->sa_handler(signal_number);
+    }
 }
 
 static void handle(int signal_number, siginfo_t *info, void *context)
 {
-    /* Only what the kernel says of an access has an address; a signal that was sent has none. */
-    for (struct trap_frame *frame = info->si_code > 0 ? trap_frames : NULL; frame; frame = frame->outer) {
+    for (struct trap_frame *frame = is_access(info) ? trap_frames : NULL; frame; frame = frame->outer) {
         const struct cow_location location = cow_pool_locate(frame->pool, info->si_addr);
         if (location.place == COW_PLACE_HOST_FAULT)
             break;

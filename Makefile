@@ -1,0 +1,48 @@
+# The front door: each verb is a few words here and a script behind. Variables on the command line reach the scripts
+# through the environment.
+SHELL := /bin/bash
+PRESET ?= release
+export CDPATH :=
+
+.PHONY: all deps check fuzz repro format tidy clean help
+all:
+	@.ci/build.sh $(PRESET)
+
+# In one command with others, deps comes first, under -j too; one verb at a time in any case.
+.NOTPARALLEL:
+ifneq ($(filter deps,$(MAKECMDGOALS)),)
+all check fuzz repro format tidy: deps
+endif
+deps:
+	@.ci/deps.sh
+
+check:
+	@.ci/check.sh
+
+fuzz:
+	@fuzz/fuzz.sh
+
+repro:
+	@fuzz/repro.sh
+
+format:
+	@. .ci/toolchain.sh && format=$$(find_clang_tool clang-format) \
+	    || { echo "no clang-format $$cow_clang_tools_version here: run make deps" >&2; exit 2; }; \
+	find impl reference fuzz regress -name '*.[ch]' -exec "$$format" -i {} +
+
+tidy:
+	@.ci/build.sh $(PRESET) >/dev/null && regress/test_tidy.sh
+
+# var/ (what the fuzzers evolved) and findings/ stay.
+clean:
+	rm -rf build
+
+help:
+	@echo 'make deps                          install what is missing'
+	@echo 'make [PRESET=release]              build library and tools (presets: CMakePresets.json)'
+	@echo 'make check                         all tests; ends with "N passed, N failed"'
+	@echo 'make fuzz [TIME=60] [SEED=n] [CORPUS=none|DIR] [SANITIZE=none|address]'
+	@echo '                                   fuzz the pool against the model; findings/ holds what it finds'
+	@echo 'make repro ENTRY=file [SANITIZE=none|address]'
+	@echo '                                   replay one program or finding, operation by operation'
+	@echo 'make format, make tidy, make clean lay out the C files; run clang-tidy; remove build/'

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The end of a program: what must hold once, whole. Images are unchanged; every slot, leased again with what it maps and then
+ * with nothing, grown to the maximum, holds no byte of anybody; and everything is given back. */
+#include "kernel_view.h"
+#include "state.h"
+
+#include <string.h>
+
+static void check_image(struct rig_run *run, const struct rig_image *image)
+{
+    enum { PIECE = 1 << 16 };
+    const struct ref_image *model = image->model;
+    uint8_t *bytes = rig_buffer(run, PIECE);
+    for (uint64_t offset = 0; offset < model->extent_bytes && !run->failed; offset += PIECE) {
+        const uint64_t left = model->extent_bytes - offset, n = left < PIECE ? left : PIECE;
+        if (run->ops->read_image(run->subject, image->subject, offset, bytes, n) || memcmp(bytes, model->bytes + offset, n) != 0)
+            rig_diverge(run, "image", "changed", "an image's file no longer holds its bytes, at or after offset %ju", (uintmax_t)offset);
+    }
+}
+
+static void release_all(struct rig_run *run)
+{
+    for (uint32_t i = 0; i < RIG_N_REGISTERS && !run->failed; i++)
+        if (run->registers[i].held[0].model)
+            (void)rig_release(run, &run->registers[i].held[0]);
+}
+
+/* ---- the sweep ---- */
+
+/* Leases a slot, compares it, grows it to the maximum and compares again; the tail without touching it, for speed. */
+static void sweep_slot(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes)
+{
+    const uint64_t largest = run->geometry.max_bytes / run->geometry.unit_bytes * run->geometry.unit_bytes;
+    const struct rig_outcome outcome = rig_lend(run, reg, image, initial_bytes, largest);
+    if (outcome.kind != RIG_OUTCOME_OK || run->failed)
+        return;
+    struct rig_lease *lease = &reg->held[0];
+    rig_compare_lease(run, lease, RIG_OBSERVE_FULL);
+    const uint64_t room = largest - initial_bytes;
+    if (room == 0 || largest > RIG_MAX_LENGTH_BYTES || run->failed)
+        return;
+    (void)rig_grow(run, lease, room);
+    if (!run->failed)
+        rig_compare_lease(run, lease, RIG_OBSERVE_QUIET);
+}
+
+static const struct rig_image *image_of(const struct rig_run *run, uint32_t generation)
+{
+    for (uint32_t i = 0; i < RIG_N_IMAGES && generation; i++)
+        if (run->images[i].subject && run->images[i].generation == generation)
+            return &run->images[i];
+    return NULL;
+}
+
+/* Every slot at once, so that each is leased: first what it is warm for, then nothing at all. */
+static void sweep(struct rig_run *run)
+{
+    static const struct rig_image none;
+    struct rig_register registers[RIG_MAX_SLOTS] = {{{{.handle = 0}}}};
+    const uint64_t unit_bytes = run->geometry.unit_bytes;
+    for (int round = 0; round < 2 && !run->failed; round++) {
+        for (uint32_t i = 0; i < run->geometry.n_slots && !run->failed; i++) {
+            const struct rig_slot *slot = &run->slots[i];
+            const struct rig_image *image = round == 0 ? image_of(run, slot->image_generation) : NULL;
+            uint64_t initial_bytes = round == 0 ? slot->paved_bytes / unit_bytes * unit_bytes : 0;
+            if (image && image->model->extent_bytes > initial_bytes) /* the unit is no divisor of the host page */
+                initial_bytes = (image->model->extent_bytes + unit_bytes - 1) / unit_bytes * unit_bytes;
+            const uint64_t largest = run->geometry.max_bytes / unit_bytes * unit_bytes;
+            sweep_slot(run, &registers[i], image ? image : &none, initial_bytes < largest ? initial_bytes : largest);
+        }
+        for (uint32_t i = 0; i < run->geometry.n_slots && !run->failed; i++)
+            if (registers[i].held[0].model)
+                (void)rig_release(run, &registers[i].held[0]);
+    }
+    for (uint32_t i = 0; i < RIG_MAX_SLOTS; i++) /* after a divergence */
+        (void)ref_release(registers[i].held[0].model);
+}
+
+/* ---- giving back ---- */
+
+static void close_subject(struct rig_run *run)
+{
+    uintptr_t base = 0;
+    size_t length_bytes = 0;
+    struct rig_vma vma;
+    if (run->ops->range)
+        run->ops->range(run->subject, &base, &length_bytes);
+    if (!rig_same_result(run, COW_OK, run->ops->close(run->subject)))
+        return;
+    run->subject = NULL;
+    if (length_bytes && rig_kernel_vma(base, &vma) && vma.begin < base + length_bytes)
+        rig_diverge(run, "leak", "mapping", "after closing, something is still mapped %ju bytes into the reservation",
+                    (uintmax_t)(vma.begin > base ? vma.begin - base : 0));
+}
+
+static void give_back(struct rig_run *run)
+{
+    const char *broken = NULL;
+    for (uint32_t i = 0; i < RIG_N_IMAGES; i++)
+        if (run->images[i].subject)
+            rig_drop(run, &run->images[i]);
+    rig_flush(run);
+    if (!run->failed && run->ops->residue && (broken = run->ops->residue(run->subject)))
+        rig_diverge(run, "leak", "residue", "%s", broken);
+    if (!run->failed && run->ops->check && (broken = run->ops->check(run->subject)))
+        rig_diverge(run, "invariant", "end", "%s", broken);
+    if (!run->failed)
+        close_subject(run);
+}
+
+void rig_end(struct rig_run *run)
+{
+    rig_observe(run, RIG_OBSERVE_FULL);
+    for (uint32_t i = 0; i < RIG_N_IMAGES && !run->failed && run->ops->read_image; i++)
+        if (run->images[i].subject)
+            check_image(run, &run->images[i]);
+    rig_begin_calls(run);
+    if (!run->failed)
+        release_all(run);
+    rig_check_calls(run);
+    rig_begin_calls(run);
+    if (!run->failed && run->program->world.sweep)
+        sweep(run);
+    rig_check_calls(run);
+    if (!run->failed)
+        give_back(run);
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+#include "kernel_view.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* linux/fs.h since Linux 6.11; written out because build machines have older headers. */
+struct procmap_query {
+    uint64_t size, query_flags, query_addr;
+    uint64_t vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+    uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+    uint64_t vma_name_addr, build_id_addr;
+};
+#define PROCMAP_QUERY_IOCTL _IOWR('f', 17, struct procmap_query)
+enum { PROCMAP_READABLE = 1, PROCMAP_WRITABLE = 2, PROCMAP_SHARED = 8, PROCMAP_COVERING_OR_NEXT = 16 };
+
+/* Opened once and kept; opened again in a child, whose memory is another. */
+static int open_own(const char *path, int *fd, pid_t *owner)
+{
+    if (*fd >= 0 && *owner == getpid())
+        return *fd;
+    if (*fd >= 0)
+        close(*fd);
+    *owner = getpid();
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd;
+}
+
+static int maps_fd = -1, pagemap_fd = -1;
+static pid_t maps_owner, pagemap_owner;
+
+/* ---- mappings ---- */
+
+static bool parse_vma(const char *line, struct rig_vma *vma)
+{
+    unsigned long begin, end, offset, inode;
+    char permissions[5], device[16];
+    if (sscanf(line, "%lx-%lx %4s %lx %15s %lu", &begin, &end, permissions, &offset, device, &inode) != 6)
+        return false;
+    *vma = (struct rig_vma){begin, end, permissions[0] == 'r', permissions[1] == 'w', permissions[3] == 's', inode != 0};
+    return true;
+}
+
+static bool find_in_maps(uintptr_t address, struct rig_vma *ret_vma)
+{
+    char line[512];
+    bool found = false;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && !found && fgets(line, sizeof line, maps))
+        found = parse_vma(line, ret_vma) && ret_vma->end > address;
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma)
+{
+    static bool is_missing; /* an older kernel */
+    struct procmap_query query = {.size = sizeof query, .query_flags = PROCMAP_COVERING_OR_NEXT, .query_addr = address};
+    if (is_missing || open_own("/proc/self/maps", &maps_fd, &maps_owner) < 0)
+        return find_in_maps(address, ret_vma);
+    if (ioctl(maps_fd, PROCMAP_QUERY_IOCTL, &query)) {
+        if (errno == ENOENT)
+            return false;
+        is_missing = true;
+        return find_in_maps(address, ret_vma);
+    }
+    *ret_vma = (struct rig_vma){
+        .begin = query.vma_start,
+        .end = query.vma_end,
+        .readable = query.vma_flags & PROCMAP_READABLE,
+        .writable = query.vma_flags & PROCMAP_WRITABLE,
+        .shared = query.vma_flags & PROCMAP_SHARED,
+        .file_backed = query.inode != 0,
+    };
+    return true;
+}
+
+/* ---- descriptors ---- */
+
+static int count_entries(void)
+{
+    int n = -3; /* ".", ".." and the directory itself */
+    DIR *directory = opendir("/proc/self/fd");
+    if (!directory)
+        return -1;
+    while (readdir(directory))
+        n++;
+    closedir(directory);
+    return n;
+}
+
+int rig_kernel_n_descriptors(void)
+{
+    struct stat status;
+    /* Since Linux 6.2 the size of this directory is the number of open descriptors. */
+    const int n = !stat("/proc/self/fd", &status) && status.st_size > 0 ? (int)status.st_size : count_entries();
+    return n - (maps_fd >= 0) - (pagemap_fd >= 0);
+}
+
+/* ---- pages ---- */
+
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+#define PAGEMAP_FILE (UINT64_C(1) << 61)
+
+int rig_kernel_residency(const void *address, uint64_t n_pages, uint64_t page_bytes, uint8_t *ret_pages)
+{
+    uint64_t entries[64];
+    uint64_t first = (uintptr_t)address / page_bytes;
+    if (open_own("/proc/self/pagemap", &pagemap_fd, &pagemap_owner) < 0)
+        return -errno;
+    while (n_pages) {
+        const uint64_t n = n_pages < 64 ? n_pages : 64;
+        const ssize_t n_read = pread(pagemap_fd, entries, n * sizeof *entries, (off_t)(first * sizeof *entries));
+        if (n_read != (ssize_t)(n * sizeof *entries))
+            return n_read < 0 ? -errno : -EIO;
+        for (uint64_t i = 0; i < n; i++)
+            *ret_pages++ = (uint8_t)((entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) ? RIG_PAGE_PRESENT : 0) |
+                                     (entries[i] & PAGEMAP_FILE ? RIG_PAGE_FILE : 0));
+        first += n;
+        n_pages -= n;
+    }
+    return 0;
+}
+
+void rig_kernel_print(FILE *out, const void *begin, const void *end, const void *page, uint64_t page_bytes)
+{
+    char line[512];
+    uint8_t state = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && fgets(line, sizeof line, maps)) {
+        struct rig_vma vma;
+        if (parse_vma(line, &vma) && vma.end > (uintptr_t)begin && vma.begin < (uintptr_t)end)
+            fprintf(out, "    %c +0x%-8jx .. +0x%-8jx %s%s%s%s\n", (uintptr_t)page >= vma.begin && (uintptr_t)page < vma.end ? '>' : ' ',
+                    vma.begin > (uintptr_t)begin ? (uintmax_t)(vma.begin - (uintptr_t)begin) : 0,
+                    (uintmax_t)((vma.end < (uintptr_t)end ? vma.end : (uintptr_t)end) - (uintptr_t)begin), vma.readable ? "r" : "-",
+                    vma.writable ? "w " : "- ", vma.shared ? "shared " : "private ", vma.file_backed ? "file" : "anonymous");
+    }
+    if (maps)
+        fclose(maps);
+    if (rig_kernel_residency(page, 1, page_bytes, &state) == 0)
+        fprintf(out, "    the page: %s%s\n", state & RIG_PAGE_PRESENT ? "present" : "not present", state & RIG_PAGE_FILE ? ", a file's or shared" : "");
+}

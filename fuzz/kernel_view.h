@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* What the kernel says of this process: mappings, resident pages, open descriptors. Read without touching the memory. */
+#ifndef RIG_KERNEL_VIEW_H
+#define RIG_KERNEL_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct rig_vma {
+    uintptr_t begin, end;
+    bool readable, writable, shared, file_backed;
+};
+
+/* The mapping that holds the address, or the next one above it. False: there is none. PROCMAP_QUERY where the kernel has it
+ * (Linux 6.11), else /proc/self/maps. */
+bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma);
+
+/* How many descriptors are open, not counting those that this file keeps. */
+int rig_kernel_n_descriptors(void);
+
+enum {
+    RIG_PAGE_PRESENT = 1, /* present or swapped: loading it changes nothing about what it holds */
+    RIG_PAGE_FILE = 2,    /* its bytes are a file's, or shared */
+};
+/* One byte for each host page. Returns 0, or -errno when /proc/self/pagemap cannot be read. */
+int rig_kernel_residency(const void *address, uint64_t n_pages, uint64_t page_bytes, uint8_t *ret_pages);
+
+/* Lines of /proc/self/maps in the range, and the page's state, for a report. */
+void rig_kernel_print(FILE *out, const void *begin, const void *end, const void *page, uint64_t page_bytes);
+
+#endif

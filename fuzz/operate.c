@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* One operation on both sides. Selectors are reduced here, against what exists, and never written back into the program. */
+#include "state.h"
+
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct rig_outcome noop = {.kind = RIG_OUTCOME_NOOP};
+static const struct rig_outcome ok = {.kind = RIG_OUTCOME_OK};
+
+static struct rig_outcome refused(int refusal)
+{
+    return refusal == COW_OK ? ok : (struct rig_outcome){.kind = RIG_OUTCOME_REFUSED, .refusal = refusal};
+}
+
+bool rig_same_result(struct rig_run *run, int model, int subject)
+{
+    char place[64];
+    if (model == subject)
+        return true;
+    snprintf(place, sizeof place, "want=%s got=%s", rig_result_name(model), rig_result_name(subject));
+    rig_diverge(run, "result", place, "the model says %s, the subject %s (%d)", rig_result_name(model), rig_result_name(subject), subject);
+    return false;
+}
+
+/* ---- selectors ---- */
+
+/* The register's own lease, live or stale; an empty register stands for the next live one, if there is any. */
+static struct rig_lease *pick_lease(struct rig_run *run, const struct rig_op *op)
+{
+    struct rig_lease *lease = &run->registers[op->reg].held[op->age];
+    for (uint32_t i = 1; i < RIG_N_REGISTERS && op->age == 0 && lease->handle == 0; i++) {
+        struct rig_lease *other = &run->registers[(op->reg + i) % RIG_N_REGISTERS].held[0];
+        lease = other->model ? other : lease;
+    }
+    return lease;
+}
+
+/* The letter's image, else the next one that exists, else none. */
+static const struct rig_image *pick_image(const struct rig_run *run, uint8_t letter)
+{
+    static const struct rig_image none;
+    for (uint32_t i = 0; i < RIG_N_IMAGES && letter != RIG_NO_IMAGE; i++) {
+        const struct rig_image *image = &run->images[(letter + i) % RIG_N_IMAGES];
+        if (image->subject)
+            return image;
+    }
+    return &none;
+}
+
+/* ---- leases ---- */
+
+static uint64_t round_up_to_unit(const struct rig_run *run, uint64_t bytes)
+{
+    const uint64_t unit_bytes = run->geometry.unit_bytes;
+    return (bytes + unit_bytes - 1) / unit_bytes * unit_bytes;
+}
+
+/* What is not said: just enough for the image, or one host page; up to the pool's maximum. */
+static void choose_limits(const struct rig_run *run, const struct rig_op *op, const struct rig_image *image, uint64_t *ret_initial_bytes,
+                          uint64_t *ret_max_bytes)
+{
+    const uint64_t largest = run->geometry.max_bytes / run->geometry.unit_bytes * run->geometry.unit_bytes;
+    const uint64_t least = round_up_to_unit(run, image->subject ? image->model->extent_bytes : run->geometry.page_bytes);
+    *ret_initial_bytes = op->has_initial ? rig_size_bytes(run, op->len) : least < largest ? least : largest;
+    *ret_max_bytes = op->has_max ? rig_size_bytes(run, op->len2) : largest;
+}
+
+struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes,
+                            uint64_t max_bytes)
+{
+    struct rig_lease lease = {.image = *image, .generation = ++run->generation};
+    struct cow_memory memory;
+    if (initial_bytes > RIG_MAX_LENGTH_BYTES && initial_bytes <= run->geometry.max_bytes)
+        return noop;
+    const int model = ref_instantiate(&run->model, image->model, initial_bytes, max_bytes, &lease.model);
+    const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
+    if (!rig_same_result(run, model, subject)) {
+        if (model == COW_OK)
+            (void)ref_release(lease.model);
+        return refused(model);
+    }
+    if (model != COW_OK)
+        return refused(model);
+    memmove(reg->held + 1, reg->held, RIG_MAX_AGE * sizeof *reg->held);
+    if (rig_same_result(run, COW_OK, run->ops->memory(run->subject, lease.handle, &memory)) && memory.slot < run->geometry.n_slots) {
+        lease.slot = memory.slot;
+        lease.base = memory.base;
+        lease.previous_bytes = run->slots[lease.slot].accessible_bytes;
+        rig_place_lease(run, &lease);
+    } else if (!run->failed) {
+        rig_diverge(run, "placement", "nowhere", "slot %u does not exist", memory.slot);
+    }
+    reg->held[0] = lease;
+    run->changed = true;
+    return ok;
+}
+
+static bool differs_from_image(const struct ref_memory *memory)
+{
+    const uint64_t extent_bytes = memory->image ? memory->image->extent_bytes : 0;
+    if (extent_bytes && memcmp(memory->bytes, memory->image->bytes, extent_bytes) != 0)
+        return true;
+    const uint8_t *rest = memory->bytes + extent_bytes;
+    const uint64_t n = memory->length_bytes - extent_bytes;
+    return n && (rest[0] || memcmp(rest, rest + 1, n - 1) != 0);
+}
+
+static void count_reset(struct rig_run *run, const struct rig_lease *lease)
+{
+    run->verdict->counters.n_resets++;
+    run->verdict->counters.n_erasing_resets += differs_from_image(lease->model);
+    run->changed = true;
+}
+
+struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
+{
+    if (lease->model) {
+        rig_expect_reset(run, lease);
+        count_reset(run, lease);
+        rig_place_release(run, lease);
+    }
+    const int model = ref_release(lease->model);
+    lease->model = NULL;
+    (void)rig_same_result(run, model, run->ops->release(run->subject, lease->handle));
+    return refused(model);
+}
+
+static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
+{
+    if (lease->model) {
+        rig_expect_reset(run, lease);
+        count_reset(run, lease);
+    }
+    const int model = ref_reset(lease->model);
+    (void)rig_same_result(run, model, run->ops->reset(run->subject, lease->handle));
+    return refused(model);
+}
+
+struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes)
+{
+    uint64_t model_old = 0, subject_old = 0;
+    const int model = ref_grow(lease->model, delta_bytes, &model_old);
+    if (model == COW_OK)
+        rig_expect_grow(run, model_old, lease->model->length_bytes);
+    const int subject = run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old);
+    if (!rig_same_result(run, model, subject) || model != COW_OK)
+        return refused(model);
+    if (model_old != subject_old)
+        rig_diverge(run, "length", "old", "grow tells an old length of %ju bytes, not %ju", (uintmax_t)subject_old, (uintmax_t)model_old);
+    run->changed = run->changed || delta_bytes;
+    run->verdict->counters.n_grows += delta_bytes != 0;
+    return (struct rig_outcome){.kind = RIG_OUTCOME_OK, .grown_bytes = lease->model->length_bytes};
+}
+
+static struct rig_outcome grow(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease)
+{
+    uint64_t delta_bytes = rig_size_bytes(run, op->len);
+    if (op->form == RIG_GROW_HUGE)
+        delta_bytes = UINT64_MAX / run->geometry.unit_bytes * run->geometry.unit_bytes;
+    if (op->form == RIG_GROW_TO && lease->model) {
+        const int64_t target = rig_resolve(run, lease, op->other);
+        if (target < (int64_t)lease->model->length_bytes)
+            return noop;
+        delta_bytes = (uint64_t)target - lease->model->length_bytes;
+    }
+    if (lease->model && delta_bytes > RIG_MAX_LENGTH_BYTES && delta_bytes <= lease->model->max_bytes - lease->model->length_bytes)
+        return noop;
+    return rig_grow(run, lease, delta_bytes);
+}
+
+static struct rig_outcome instantiate(struct rig_run *run, const struct rig_op *op)
+{
+    const struct rig_image *image = pick_image(run, op->image);
+    uint64_t initial_bytes, max_bytes;
+    if (run->registers[op->reg].held[0].model)
+        return noop;
+    choose_limits(run, op, image, &initial_bytes, &max_bytes);
+    return rig_lend(run, &run->registers[op->reg], image, initial_bytes, max_bytes);
+}
+
+/* A stale handle is refused, and nothing follows; a register without a live lease is just filled. */
+static struct rig_outcome reuse(struct rig_run *run, const struct rig_op *op)
+{
+    struct rig_lease *lease = &run->registers[op->reg].held[op->age];
+    if (op->age || lease->model) {
+        const struct rig_outcome outcome = rig_release(run, lease);
+        if (outcome.kind != RIG_OUTCOME_OK || run->failed)
+            return outcome;
+        run->verdict->counters.n_reuses++;
+    }
+    return instantiate(run, op);
+}
+
+/* ---- the world ---- */
+
+void rig_drop(struct rig_run *run, struct rig_image *image)
+{
+    rig_expect_drop(run, image->generation, image->model->n_runs > 0);
+    run->ops->image_drop(run->subject, image->subject);
+    *image = (struct rig_image){.subject = NULL};
+    run->changed = true;
+}
+
+void rig_flush(struct rig_run *run)
+{
+    rig_expect_flush(run);
+    if (!rig_same_result(run, COW_OK, run->ops->flush(run->subject)) || !run->ops->dead_bytes)
+        return;
+    const uint64_t expected = rig_dead_bytes(run), dead_bytes = run->ops->dead_bytes(run->subject);
+    if (dead_bytes != expected)
+        rig_diverge(run, "statistics", "dead-image-bytes", "after a flush %ju bytes of dead images are still held, not %ju", (uintmax_t)dead_bytes,
+                    (uintmax_t)expected);
+}
+
+static const char *child(struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op)
+{
+    uint8_t bytes[16] = {0xee};
+    struct rig_fault fault;
+    if (op->form == RIG_FORK_STORE && lease->model) {
+        const int64_t offset = rig_resolve(run, lease, op->at);
+        if (offset >= 0 && offset < (int64_t)run->stride_bytes && rig_guest_store(lease->base + offset, 1, bytes, &fault))
+            return "a child can write to a slot";
+    }
+    return run->ops->in_child(run->subject, lease->handle);
+}
+
+static struct rig_outcome do_fork(struct rig_run *run, const struct rig_op *op)
+{
+    char said[128] = "";
+    int ends[2], status;
+    const struct rig_lease *lease = pick_lease(run, op);
+    if (!run->ops->in_child || pipe(ends))
+        return noop;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        const char *broken = child(run, lease, op);
+        _exit(broken && write(ends[1], broken, strlen(broken)) >= 0 ? 1 : 0);
+    }
+    close(ends[1]);
+    const ssize_t n = pid > 0 ? read(ends[0], said, sizeof said - 1) : 0;
+    close(ends[0]);
+    if (pid < 0)
+        return noop;
+    if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) || n > 0)
+        rig_diverge(run, "fork", "child", "%s", n > 0 ? said : "the child crashed");
+    return ok;
+}
+
+/* Operations on one lease: a stale or null handle is refused by both sides before anything else. */
+static struct rig_outcome operate_on_lease(struct rig_run *run, const struct rig_op *op)
+{
+    struct rig_lease *lease = pick_lease(run, op);
+    struct cow_memory memory;
+    switch (op->kind) {
+    case RIG_GROW:
+        return grow(run, op, lease);
+    case RIG_RESET:
+        return reset(run, lease);
+    case RIG_RELEASE:
+        return rig_release(run, lease);
+    default:
+        break;
+    }
+    const int model = lease->model ? COW_OK : COW_STALE;
+    if (!rig_same_result(run, model, run->ops->memory(run->subject, lease->handle, &memory)) || model != COW_OK)
+        return refused(model);
+    if (op->kind == RIG_SCRIBBLE || op->kind == RIG_HOSTREAD || op->kind == RIG_HOSTWRITE)
+        return rig_operate_host(run, op, lease);
+    return rig_operate_guest(run, op, lease);
+}
+
+struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op)
+{
+    struct rig_image *image = &run->images[op->image % RIG_N_IMAGES];
+    switch (op->kind) {
+    case RIG_IMAGE:
+        return rig_make_image(run, op);
+    case RIG_DATA: /* the image operation has taken it already */
+        return run->op && (run->program->ops[run->op - 1].kind == RIG_IMAGE || run->program->ops[run->op - 1].kind == RIG_DATA) ? ok : noop;
+    case RIG_DROP:
+        if (!image->subject)
+            return noop;
+        rig_drop(run, image);
+        return ok;
+    case RIG_INSTANTIATE:
+        return instantiate(run, op);
+    case RIG_REUSE:
+        return reuse(run, op);
+    case RIG_FLUSH:
+        rig_flush(run);
+        return ok;
+    case RIG_FORK:
+        return do_fork(run, op);
+    default:
+        return operate_on_lease(run, op);
+    }
+}

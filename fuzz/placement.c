@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Which slot the pool has promised to choose, and which kernel calls each operation may make. The model follows where the pool
+ * puts an instance; here is checked that it was entitled to, and that the fast path was fast: a silent copy, a lost
+ * warm slot, or a call too many is a divergence as well. */
+#include "kernel_view.h"
+#include "state.h"
+
+#include <string.h>
+
+/* ---- kernel calls ---- */
+
+static void expect(struct rig_run *run, enum cow_call call, uint64_t n)
+{
+    run->n_expected[call] += n;
+}
+
+void rig_begin_calls(struct rig_run *run)
+{
+    memset(run->n_expected, 0, sizeof run->n_expected);
+    if (run->ops->calls)
+        run->ops->calls(run->subject, run->n_calls);
+}
+
+void rig_check_calls(struct rig_run *run)
+{
+    uint64_t n_calls[COW_N_CALLS];
+    if (!run->ops->calls || !run->ops->promises_placement || run->failed)
+        return;
+    run->ops->calls(run->subject, n_calls);
+    for (int call = 0; call < COW_N_CALLS && !run->failed; call++)
+        if (n_calls[call] - run->n_calls[call] != run->n_expected[call])
+            rig_diverge(run, "calls", cow_call_name(call), "%ju calls of %s, where %ju were expected", (uintmax_t)(n_calls[call] - run->n_calls[call]),
+                        cow_call_name(call), (uintmax_t)run->n_expected[call]);
+}
+
+/* ---- images ---- */
+
+static uint32_t count_slots_mapping(const struct rig_run *run, uint32_t image_generation)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        n += run->slots[i].image_generation == image_generation;
+    return n;
+}
+
+void rig_expect_image(struct rig_run *run, const struct ref_image *image)
+{
+    if (image->n_runs == 0)
+        return;
+    expect(run, COW_CALL_MEMFD_CREATE, 1);
+    expect(run, COW_CALL_PWRITE, 1);
+    expect(run, COW_CALL_FCNTL, 1);
+}
+
+void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file)
+{
+    if (has_file && count_slots_mapping(run, image_generation) == 0)
+        expect(run, COW_CALL_CLOSE, 1);
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        if (run->slots[i].image_generation == image_generation)
+            run->slots[i].image_is_dead = true;
+}
+
+/* The slot maps something else from now on; a dead image that nobody maps any more closes its file. */
+static void unmap_image(struct rig_run *run, struct rig_slot *slot)
+{
+    const uint32_t image_generation = slot->image_generation;
+    slot->image_generation = 0;
+    if (image_generation && slot->image_is_dead && slot->image_has_file && count_slots_mapping(run, image_generation) == 0)
+        expect(run, COW_CALL_CLOSE, 1);
+    slot->image_is_dead = slot->image_has_file = false;
+}
+
+void rig_expect_flush(struct rig_run *run)
+{
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
+        struct rig_slot *slot = &run->slots[i];
+        if (slot->live || !slot->image_is_dead)
+            continue;
+        if (run->capacity_bytes) {
+            expect(run, COW_CALL_MMAP, 1);
+            expect(run, COW_CALL_MADVISE, 1);
+        }
+        unmap_image(run, slot);
+        slot->paved = false;
+    }
+}
+
+static uint64_t dead_bytes_of(const struct rig_run *run, uint32_t image_generation)
+{
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
+        for (uint32_t age = 0; age <= RIG_MAX_AGE; age++) {
+            const struct rig_image *image = &run->registers[i].held[age].image;
+            if (image->subject && image->generation == image_generation)
+                return image->model->run_bytes;
+        }
+    return 0;
+}
+
+/* Of dropped images that live instances still map; only after a flush is this all there is. */
+uint64_t rig_dead_bytes(const struct rig_run *run)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
+        bool is_first = run->slots[i].image_is_dead;
+        for (uint32_t j = 0; j < i; j++)
+            is_first = is_first && run->slots[j].image_generation != run->slots[i].image_generation;
+        if (is_first)
+            sum += dead_bytes_of(run, run->slots[i].image_generation);
+    }
+    return sum;
+}
+
+/* ---- leases ---- */
+
+void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    expect(run, COW_CALL_FTRUNCATE, (old_bytes + page_bytes - 1) / page_bytes != (new_bytes + page_bytes - 1) / page_bytes);
+}
+
+void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    expect(run, COW_CALL_MADVISE, lease->model->initial_bytes > 0);
+    expect(run, COW_CALL_FTRUNCATE, ref_accessible_bytes(lease->model) > (lease->model->initial_bytes + page_bytes - 1) / page_bytes * page_bytes);
+}
+
+static bool is_warm(const struct rig_slot *slot, uint32_t image_generation, uint64_t paved_bytes)
+{
+    return !slot->live && slot->paved && slot->image_generation == image_generation && slot->paved_bytes == paved_bytes;
+}
+
+/* The pool's promise: a warm slot, else a bare one, else the one idle longest. */
+static const char *check_choice(const struct rig_run *run, const struct rig_slot *chosen, uint32_t image_generation, uint64_t paved_bytes)
+{
+    if (chosen->live)
+        return "live";
+    if (is_warm(chosen, image_generation, paved_bytes))
+        return NULL;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
+        const struct rig_slot *slot = &run->slots[i];
+        if (is_warm(slot, image_generation, paved_bytes))
+            return "warm";
+        if (!slot->live && chosen->paved && !slot->paved)
+            return "bare";
+        if (!slot->live && slot->paved && chosen->paved && slot->idle_since < chosen->idle_since)
+            return "oldest";
+    }
+    return NULL;
+}
+
+static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes)
+{
+    if (run->capacity_bytes == 0)
+        return;
+    expect(run, COW_CALL_MMAP, (paved_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) + (paved_bytes < run->capacity_bytes));
+    expect(run, COW_CALL_MADVISE, 2 + (paved_bytes > 0));
+}
+
+/* The image's pages must be its file's, not a copy: nobody has written to them yet. */
+static void check_mapping(struct rig_run *run, const struct rig_lease *lease)
+{
+    uint8_t page;
+    if (!run->ops->residency || !lease->image.subject || lease->image.model->data_end_bytes == 0)
+        return;
+    const uint64_t offset = (lease->image.model->data_end_bytes - 1) / run->geometry.page_bytes * run->geometry.page_bytes;
+    if (run->ops->residency(run->subject, lease->slot, offset, 1, &page) == 0 && (page & (RIG_PAGE_PRESENT | RIG_PAGE_FILE)) == RIG_PAGE_PRESENT)
+        rig_diverge(run, "mapping", "image", "the image's page at offset %ju is a private copy before anybody wrote to it", (uintmax_t)offset);
+}
+
+void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    const uint64_t paved_bytes = (lease->model->initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    const uint32_t image_generation = lease->image.subject ? lease->image.generation : 0;
+    struct rig_slot *slot = &run->slots[lease->slot];
+    const char *better = run->ops->promises_placement ? check_choice(run, slot, image_generation, paved_bytes) : NULL;
+    if (better) {
+        rig_diverge(run, "placement", better, "slot %u was chosen, against the promised order (warm, bare, longest idle)", lease->slot);
+        return;
+    }
+    if (!is_warm(slot, image_generation, paved_bytes)) {
+        unmap_image(run, slot);
+        expect_paving(run, lease, paved_bytes);
+    }
+    *slot = (struct rig_slot){
+        .live = true,
+        .paved = true,
+        .image_generation = image_generation,
+        .image_has_file = lease->image.subject && lease->image.model->n_runs,
+        .paved_bytes = paved_bytes,
+    };
+    check_mapping(run, lease);
+}
+
+void rig_place_release(struct rig_run *run, const struct rig_lease *lease)
+{
+    struct rig_slot *slot = &run->slots[lease->slot];
+    slot->live = false;
+    slot->idle_since = ++run->clock;
+    slot->accessible_bytes = ref_accessible_bytes(lease->model);
+}

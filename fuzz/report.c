@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The report of a divergence: what people see. */
+#include "state.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *rig_result_name(int result)
+{
+    return result == RIG_BOUNDS ? "bounds" : cow_result_name(result);
+}
+
+static const char *op_name(const struct rig_run *run)
+{
+    return run->op < run->program->n_ops ? rig_kind_name[run->program->ops[run->op].kind] : "end";
+}
+
+/* The program up to the divergence, with numbers as in the trace. */
+static void print_program(FILE *out, const struct rig_run *run)
+{
+    struct rig_program head = *run->program;
+    head.n_ops = 0;
+    fputs("\nthe program so far:\n", out);
+    rig_print_program(out, &head, NULL, NULL);
+    for (uint32_t i = 0; i <= run->op && i < run->program->n_ops; i++) {
+        fprintf(out, "%s%3u  ", i == run->op ? ">" : " ", i);
+        rig_print_op(out, &run->program->ops[i]);
+        fputc('\n', out);
+    }
+    if (run->op >= run->program->n_ops)
+        fputs(">     (the end: everything is released, swept and closed)\n", out);
+}
+
+static FILE *begin_report(struct rig_run *run, const char *kind, const char *place, char **text, size_t *size)
+{
+    struct rig_verdict *verdict = run->verdict;
+    FILE *out = open_memstream(text, size);
+    run->failed = true;
+    verdict->kind = RIG_DIVERGED;
+    verdict->op = run->op;
+    verdict->counters.n_divergences++;
+    snprintf(verdict->line, sizeof verdict->line, "divergence: %s %s %s", kind, op_name(run), place);
+    if (out)
+        fprintf(out, "%s\nat operation %u (%s), subject %s\n\n", verdict->line, run->op, op_name(run), run->ops->name);
+    return out;
+}
+
+static void finish_report(struct rig_run *run, FILE *out, char **text)
+{
+    if (!out)
+        return;
+    print_program(out, run);
+    fclose(out);
+    run->verdict->report = *text;
+}
+
+void rig_diverge(struct rig_run *run, const char *kind, const char *place, const char *format, ...)
+{
+    char *text = NULL;
+    size_t size = 0;
+    va_list arguments;
+    if (run->failed)
+        return;
+    FILE *out = begin_report(run, kind, place, &text, &size);
+    if (out) {
+        va_start(arguments, format);
+        vfprintf(out, format, arguments);
+        va_end(arguments);
+        fputc('\n', out);
+    }
+    finish_report(run, out, &text);
+}
+
+/* ---- bytes ---- */
+
+static const char *class_of(const struct rig_lease *lease, const struct rig_run *run, uint64_t offset)
+{
+    const struct ref_memory *model = lease->model;
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    if (model->image && offset < model->image->data_end_bytes)
+        return "image";
+    return offset < (model->initial_bytes + page_bytes - 1) / page_bytes * page_bytes ? "zero" : "grown";
+}
+
+/* Who wrote a byte like this here: the last write of this lease, and what earlier tenants of the slot wrote. */
+static void print_writers(FILE *out, const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t byte)
+{
+    bool found = false;
+    for (uint32_t i = run->n_writes; i-- > 0;) {
+        const struct rig_writer *write = &run->writes[i];
+        if (write->slot != lease->slot || offset < write->offset || offset - write->offset >= write->length_bytes)
+            continue;
+        const bool fits = byte && rig_stamp_fits(write->generation, write->op, offset, byte);
+        fprintf(out, "  %s wrote this place in operation %u: ", write->generation == lease->generation ? "this instance" : "an earlier tenant of the slot",
+                write->op);
+        rig_print_op(out, &run->program->ops[write->op]);
+        fprintf(out, "%s\n", fits ? "   <- the byte found is that one's" : "");
+        found = true;
+    }
+    for (uint32_t i = 0; i < RIG_N_IMAGES; i++)
+        if (run->images[i].subject && offset < run->images[i].model->extent_bytes && byte && run->images[i].model->bytes[offset] == byte) {
+            fprintf(out, "  image %c holds the byte found at this offset\n", 'A' + (int)i);
+            found = true;
+        }
+    if (!found)
+        fputs("  no operation wrote this place of the slot\n", out);
+}
+
+static void print_window(FILE *out, const char *name, const uint8_t *bytes, uint64_t n_bytes)
+{
+    fprintf(out, "  %-8s", name);
+    for (uint64_t i = 0; i < n_bytes && i < 16; i++)
+        fprintf(out, " %02x", bytes[i]);
+    fputc('\n', out);
+}
+
+void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes, uint64_t n_bytes)
+{
+    char *text = NULL;
+    size_t size = 0;
+    uint8_t window[16];
+    uint64_t n_wrong = 0;
+    if (run->failed)
+        return;
+    /* Copied and counted before anything below can touch the memory. */
+    memcpy(window, subject_bytes, n_bytes < sizeof window ? n_bytes : sizeof window);
+    for (uint64_t i = 0; i < n_bytes; i++)
+        n_wrong += subject_bytes[i] != lease->model->bytes[offset + i];
+    FILE *out = begin_report(run, "bytes", class_of(lease, run, offset), &text, &size);
+    if (!out)
+        return;
+    fprintf(out, "%ju byte%s of an instance of %ju bytes (generation %u), the first at offset %ju (0x%jx):\n", (uintmax_t)n_wrong,
+            n_wrong == 1 ? " differs" : "s differ", (uintmax_t)lease->model->length_bytes, lease->generation, (uintmax_t)offset, (uintmax_t)offset);
+    print_window(out, "model", lease->model->bytes + offset, n_bytes);
+    print_window(out, run->ops->name, window, n_bytes);
+    fputs("\nwho wrote it:\n", out);
+    print_writers(out, run, lease, offset, window[0]);
+    if (run->ops->describe) {
+        fputs("\nwhere it lies:\n", out);
+        run->ops->describe(run->subject, lease->slot, offset, out);
+    }
+    finish_report(run, out, &text);
+}

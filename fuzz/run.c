@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The driver: sets up both sides, runs operation after operation with the oracles behind each, and takes everything down. */
+#include "run.h"
+
+#include "kernel_view.h"
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- memory of a run ---- */
+
+struct rig_garbage {
+    struct rig_garbage *next;
+    struct ref_image *image;
+    max_align_t bytes[];
+};
+
+static struct rig_garbage *keep(struct rig_run *run, uint64_t n_bytes)
+{
+    struct rig_garbage *garbage = calloc(1, sizeof *garbage + n_bytes);
+    if (!garbage)
+        abort();
+    garbage->next = run->garbage;
+    run->garbage = garbage;
+    return garbage;
+}
+
+void *rig_allocate(struct rig_run *run, uint64_t n_bytes)
+{
+    return keep(run, n_bytes)->bytes;
+}
+
+void rig_keep_image(struct rig_run *run, struct ref_image *image)
+{
+    keep(run, 0)->image = image;
+}
+
+uint8_t *rig_buffer(struct rig_run *run, uint64_t n_bytes)
+{
+    if (run->buffer_bytes < n_bytes) {
+        free(run->buffer);
+        run->buffer = malloc(n_bytes);
+        run->buffer_bytes = n_bytes;
+        if (!run->buffer)
+            abort();
+    }
+    return run->buffer;
+}
+
+static void free_all(struct rig_run *run)
+{
+    struct rig_garbage *next;
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
+        (void)ref_release(run->registers[i].held[0].model);
+    for (struct rig_garbage *garbage = run->garbage; garbage; garbage = next) {
+        next = garbage->next;
+        if (garbage->image)
+            ref_image_free(garbage->image);
+        free(garbage);
+    }
+    free(run->buffer);
+    if (run->scratch_fd >= 0)
+        close(run->scratch_fd);
+}
+
+/* ---- small things ---- */
+
+uint64_t rig_size_bytes(const struct rig_run *run, struct rig_size size)
+{
+    const uint64_t unit_bytes[RIG_N_UNITS] = {
+        [RIG_UNIT_BYTES] = 1,
+        [RIG_UNIT_K] = UINT64_C(1) << 10,
+        [RIG_UNIT_M] = UINT64_C(1) << 20,
+        [RIG_UNIT_G] = UINT64_C(1) << 30,
+        [RIG_UNIT_P] = run->geometry.page_bytes,
+        [RIG_UNIT_W] = UINT64_C(1) << 16,
+    };
+    return size.n * unit_bytes[size.unit]; /* below 2^28 * 2^30 */
+}
+
+uint64_t rig_hash(uint64_t hash, const void *bytes, uint64_t n_bytes)
+{
+    const uint8_t *at = bytes;
+    for (; n_bytes >= 8; n_bytes -= 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    for (; n_bytes; n_bytes--, at++)
+        hash = (hash ^ *at) * UINT64_C(0x100000001b3);
+    return hash ^ hash >> 32;
+}
+
+void rig_counters_add(struct rig_counters *sum, const struct rig_counters *counters)
+{
+    const uint64_t *from = (const uint64_t *)counters;
+    uint64_t *to = (uint64_t *)sum;
+    _Static_assert(sizeof *sum % sizeof *to == 0, "counters are all uint64_t");
+    for (size_t i = 0; i < sizeof *sum / sizeof *to; i++)
+        to[i] += from[i];
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- the world ---- */
+
+static void set_up_geometry(struct rig_run *run)
+{
+    const struct rig_world *world = &run->program->world;
+    struct rig_geometry *geometry = &run->geometry;
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    geometry->page_bytes = page_bytes;
+    geometry->n_slots = world->n_slots;
+    geometry->max_bytes = smaller(rig_size_bytes(run, world->max), COW_MAX_MEMORY_BYTES);
+    geometry->unit_bytes = smaller(rig_size_bytes(run, world->unit), COW_MAX_MEMORY_BYTES);
+    geometry->guard_bytes = smaller(rig_size_bytes(run, world->guard), COW_MAX_GUARD_BYTES);
+    geometry->join_bytes = RIG_JOIN_PAGES * page_bytes;
+    run->capacity_bytes = (geometry->max_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    run->guard_bytes = (geometry->guard_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    run->stride_bytes = run->capacity_bytes + run->guard_bytes ? run->capacity_bytes + run->guard_bytes : page_bytes;
+    run->model = (struct ref_pool){
+        .n_slots = geometry->n_slots,
+        .max_bytes = geometry->max_bytes,
+        .unit_bytes = geometry->unit_bytes,
+        .join_bytes = geometry->join_bytes,
+        .page_bytes = page_bytes,
+    };
+}
+
+static bool open_subject(struct rig_run *run)
+{
+    uintptr_t base = 0;
+    size_t length_bytes = 0;
+    const int result = run->ops->open(&run->geometry, &run->subject);
+    if (result) {
+        run->verdict->kind = RIG_UNABLE;
+        snprintf(run->verdict->line, sizeof run->verdict->line, "the %s cannot be made here: %s%s", run->ops->name,
+                 result < 0 ? strerror(-result) : "refused as ", result < 0 ? "" : cow_result_name(result));
+        return false;
+    }
+    if (run->ops->range)
+        run->ops->range(run->subject, &base, &length_bytes);
+    rig_guest_install();
+    rig_guest_set_range((const void *)base, length_bytes);
+    return true;
+}
+
+/* ---- one operation ---- */
+
+/* It changed something, or is the first in the program with this edge and this result. */
+static bool is_effective(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+{
+    const int result = outcome->kind == RIG_OUTCOME_TRAP ? RIG_BOUNDS + 1 : outcome->refusal;
+    uint8_t *seen = &run->seen[op->kind][op->at.edge][result];
+    if (outcome->kind == RIG_OUTCOME_NOOP)
+        return false;
+    return !(*seen)++ || run->changed;
+}
+
+static void count(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+{
+    struct rig_counters *counters = &run->verdict->counters;
+    struct rig_kind_counters *kind = &counters->kinds[op->kind];
+    counters->n_operations++;
+    counters->n_effective += is_effective(run, op, outcome);
+    kind->n_ok += outcome->kind == RIG_OUTCOME_OK;
+    kind->n_noop += outcome->kind == RIG_OUTCOME_NOOP;
+    kind->n_refused += outcome->kind == RIG_OUTCOME_REFUSED;
+    kind->n_trapped += outcome->kind == RIG_OUTCOME_TRAP;
+}
+
+static void hash_outcome(struct rig_run *run, const struct rig_outcome *outcome)
+{
+    const uint64_t words[] = {(uint64_t)outcome->kind, (uint64_t)outcome->refusal, (uint64_t)outcome->trap_offset, outcome->grown_bytes};
+    run->verdict->state_hash = rig_hash(run->verdict->state_hash, words, sizeof words);
+}
+
+/* Lengths, contents and who is live, on top of the outcomes so far. */
+static uint64_t hash_state(const struct rig_run *run)
+{
+    uint64_t hash = run->verdict->state_hash;
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++) {
+        const struct ref_memory *model = run->registers[i].held[0].model;
+        const uint64_t length_bytes = model ? model->length_bytes : UINT64_MAX;
+        hash = rig_hash(hash, &length_bytes, sizeof length_bytes);
+        if (model)
+            hash = rig_hash(hash, model->bytes, model->length_bytes);
+    }
+    return hash;
+}
+
+static void check_invariants(struct rig_run *run)
+{
+    const bool is_due = run->program->world.kernel == RIG_KERNEL_EACH || run->op % 8 == 3;
+    const char *broken = is_due && !run->failed && run->ops->check ? run->ops->check(run->subject) : NULL;
+    if (broken)
+        rig_diverge(run, "invariant", "books", "%s", broken);
+}
+
+static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcome *ret_outcome)
+{
+    const enum rig_observe how = (enum rig_observe)run->program->world.observe;
+    run->changed = false;
+    rig_begin_calls(run);
+    *ret_outcome = rig_operate(run, op);
+    rig_check_calls(run);
+    if (!run->failed && how != RIG_OBSERVE_FINAL)
+        rig_observe(run, how);
+    if (!run->failed)
+        rig_probe(run);
+    check_invariants(run);
+    count(run, op, ret_outcome);
+    hash_outcome(run, ret_outcome);
+}
+
+/* ---- expectations and the trace ---- */
+
+static struct rig_expect say(const struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+{
+    struct rig_expect expect = {.kind = RIG_EXPECT_NOOP};
+    if (outcome->kind == RIG_OUTCOME_OK) {
+        expect.kind = op->kind == RIG_GROW ? RIG_EXPECT_OK_SIZE : RIG_EXPECT_OK;
+        if (op->kind == RIG_GROW && outcome->grown_bytes % run->geometry.page_bytes == 0 && outcome->grown_bytes)
+            expect.size = (struct rig_size){(uint32_t)(outcome->grown_bytes / run->geometry.page_bytes), RIG_UNIT_P};
+        else if (op->kind == RIG_GROW)
+            expect.size = (struct rig_size){(uint32_t)outcome->grown_bytes, RIG_UNIT_BYTES};
+    } else if (outcome->kind == RIG_OUTCOME_TRAP) {
+        expect.kind = RIG_EXPECT_TRAP;
+        expect.at = op->at;
+    } else if (outcome->kind == RIG_OUTCOME_REFUSED) {
+        expect.kind = outcome->refusal == COW_STALE ? RIG_EXPECT_STALE : RIG_EXPECT_REFUSED;
+        if (outcome->refusal != COW_STALE)
+            snprintf(expect.name, sizeof expect.name, "%s", rig_result_name(outcome->refusal));
+    }
+    return expect;
+}
+
+static const struct rig_lease *lease_of(const struct rig_run *run, const struct rig_op *op)
+{
+    return &run->registers[op->reg].held[0];
+}
+
+/* Whether the model did what the text says it does. */
+static bool is_as_expected(const struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome, const struct rig_expect *expect)
+{
+    const struct rig_expect said = say(run, op, outcome);
+    switch (expect->kind) {
+    case RIG_EXPECT_NOTHING:
+        return true;
+    case RIG_EXPECT_OK:
+        return outcome->kind == RIG_OUTCOME_OK;
+    case RIG_EXPECT_OK_SIZE:
+        return outcome->kind == RIG_OUTCOME_OK && outcome->grown_bytes == rig_size_bytes(run, expect->size);
+    case RIG_EXPECT_TRAP:
+        return outcome->kind == RIG_OUTCOME_TRAP && lease_of(run, op)->model &&
+               rig_resolve(run, lease_of(run, op), expect->at) == outcome->trap_offset;
+    default:
+        return said.kind == expect->kind && strcmp(said.name, expect->name) == 0;
+    }
+}
+
+static void check_expectation(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+{
+    const struct rig_expect *expect = run->options->expect;
+    if (!expect || run->failed || is_as_expected(run, op, outcome, &expect[run->op]))
+        return;
+    const struct rig_expect said = say(run, op, outcome);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    run->failed = true;
+    run->verdict->kind = RIG_OUTDATED;
+    run->verdict->op = run->op;
+    if (!out)
+        return;
+    rig_print_expect(out, &said);
+    fclose(out);
+    snprintf(run->verdict->line, sizeof run->verdict->line, "the expectation of operation %u is out of date: the model says '%s'", run->op, text);
+    free(text);
+}
+
+static void trace(const struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+{
+    FILE *out = run->options->trace;
+    const struct rig_expect said = say(run, op, outcome);
+    if (!out)
+        return;
+    fprintf(out, "%3u  ", run->op);
+    rig_print_op(out, op);
+    fputs("   -> ", out);
+    rig_print_expect(out, &said);
+    fprintf(out, "   #%s hash=%016jx\n", run->changed ? " changed" : "", (uintmax_t)hash_state(run));
+}
+
+/* ---- the program ---- */
+
+static void run_operations(struct rig_run *run)
+{
+    const struct rig_program *program = run->program;
+    const uint32_t n_ops = program->n_ops < run->options->until ? program->n_ops : run->options->until;
+    for (run->op = 0; run->op < n_ops && !run->failed; run->op++) {
+        const struct rig_op *op = &program->ops[run->op];
+        struct rig_outcome outcome = {.kind = RIG_OUTCOME_NOOP};
+        step(run, op, &outcome);
+        if (run->options->ret_expect)
+            run->options->ret_expect[run->op] = say(run, op, &outcome);
+        trace(run, op, &outcome);
+        check_expectation(run, op, &outcome);
+        if (run->failed)
+            return;
+    }
+    run->op = program->n_ops;
+    run->verdict->state_hash = hash_state(run);
+}
+
+/* A fault where nothing may fault: while the rig itself read or wrote accessible memory. */
+static void report_landing(struct rig_run *run)
+{
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++) {
+        const struct rig_lease *lease = &run->registers[i].held[0];
+        const int64_t offset = (int64_t)(run->fault.address - (uintptr_t)lease->base);
+        if (lease->model && offset >= 0 && offset < (int64_t)run->stride_bytes)
+            rig_diverge(run, "trap-unexpected", "inside", "signal %d at offset %jd of an instance of %ju bytes: accessible memory is not accessible",
+                        run->fault.signal, (intmax_t)offset, (uintmax_t)lease->model->length_bytes);
+    }
+    if (!run->failed)
+        rig_diverge(run, "trap-unexpected", "elsewhere", "signal %d in the subject's range, in no live instance", run->fault.signal);
+}
+
+/* Subjects that were left open; reachable, so that a leak detector has nothing to add to the report. */
+enum { RIG_N_ABANDONED = 4096 };
+static struct rig_subject *rig_abandoned[RIG_N_ABANDONED];
+static size_t rig_n_abandoned;
+
+void rig_run(const struct rig_program *program, const struct rig_options *options, struct rig_verdict *ret_verdict)
+{
+    struct rig_run *run = calloc(1, sizeof *run);
+    if (!run)
+        abort();
+    *ret_verdict = (struct rig_verdict){.kind = RIG_AGREE, .counters.n_programs = 1};
+    run->program = program;
+    run->options = options;
+    run->ops = options->subject;
+    run->verdict = ret_verdict;
+    run->scratch_fd = -1;
+    set_up_geometry(run);
+    const int n_descriptors = rig_kernel_n_descriptors();
+    if (open_subject(run)) {
+        if (sigsetjmp(run->landing, 1)) {
+            report_landing(run);
+        } else {
+            run_operations(run);
+            if (!run->failed)
+                rig_end(run);
+        }
+    }
+    free_all(run);
+    if (run->subject) /* diverged: its state is anybody's guess, and closing it could crash over the report */
+        rig_abandoned[rig_n_abandoned++ % RIG_N_ABANDONED] = run->subject;
+    if (ret_verdict->kind == RIG_AGREE && rig_kernel_n_descriptors() != n_descriptors)
+        rig_diverge(run, "leak", "descriptor", "%d descriptors were open before the program, %d after it", n_descriptors, rig_kernel_n_descriptors());
+    ret_verdict->op = run->op;
+    free(run);
+}

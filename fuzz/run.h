@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The lock-step runner: one program, one subject, the model beside it, and the oracles after every operation. */
+#ifndef RIG_RUN_H
+#define RIG_RUN_H
+
+#include "program.h"
+#include "subject.h"
+
+/* No memory of a program grows beyond this: an operation that asks for more is a no-op on both sides. */
+#define RIG_MAX_LENGTH_BYTES (UINT64_C(64) << 20)
+
+/* Gaps of data that the rig's pools join: one host page, so that both sides of the rule are in reach of small images. */
+#define RIG_JOIN_PAGES 1
+
+struct rig_kind_counters {
+    uint64_t n_ok, n_refused, n_noop, n_trapped;
+};
+
+struct rig_counters {
+    uint64_t n_programs, n_operations, n_effective, n_traps, n_resets, n_reuses, n_grows, n_divergences, n_skipped;
+    uint64_t n_erasing_resets; /* resets and releases that erased at least one byte that differed from the image */
+    struct rig_kind_counters kinds[RIG_N_KINDS];
+};
+
+void rig_counters_add(struct rig_counters *sum, const struct rig_counters *counters);
+
+enum rig_verdict_kind {
+    RIG_AGREE,
+    RIG_DIVERGED,
+    RIG_OUTDATED, /* an expectation does not fit the model */
+    RIG_UNABLE,   /* the machine cannot run it (no permission, no memory) */
+};
+
+struct rig_verdict {
+    enum rig_verdict_kind kind;
+    uint32_t op;         /* which operation; n_ops at the end of the program */
+    char line[128];      /* "divergence: bytes reuse image": stable, to deduplicate by */
+    char *report;        /* for people; NULL when all agree. The caller frees it */
+    uint64_t state_hash; /* of everything that the model can see, operation by operation */
+    struct rig_counters counters;
+};
+
+struct rig_options {
+    const struct rig_subject_ops *subject;
+    FILE *trace;                     /* a line for each operation, or NULL */
+    uint32_t until;                  /* run only operations before this one; UINT32_MAX: all */
+    const struct rig_expect *expect; /* of a text, or NULL */
+    struct rig_expect *ret_expect;   /* what the model says, or NULL */
+};
+
+void rig_run(const struct rig_program *program, const struct rig_options *options, struct rig_verdict *ret_verdict);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* A program under way: both sides, the registers, and what has been found. Private to the runner: run.c drives it, operate.c
+ * does the operations, observe.c compares contents, probe.c tries the bounds, placement.c knows which slot and which
+ * kernel calls to expect, ending.c sweeps and closes, report.c explains. */
+#ifndef RIG_STATE_H
+#define RIG_STATE_H
+
+#include "guest.h"
+#include "ref.h"
+#include "run.h"
+
+/* The result of an operation, on which both sides agreed. */
+enum rig_outcome_kind { RIG_OUTCOME_NOOP, RIG_OUTCOME_OK, RIG_OUTCOME_REFUSED, RIG_OUTCOME_TRAP };
+#define RIG_BOUNDS COW_N_REFUSALS /* a check in software, by the engine, that the rig plays */
+struct rig_outcome {
+    enum rig_outcome_kind kind;
+    int refusal;          /* enum cow_refusal or RIG_BOUNDS */
+    int64_t trap_offset;  /* from the memory's base */
+    uint64_t grown_bytes; /* grow: the new length */
+};
+
+struct rig_image {
+    void *subject; /* NULL: the letter is free */
+    struct ref_image *model;
+    uint32_t generation; /* of all images and instances of the program: unique */
+    uint32_t n_segments;
+    struct cow_segment *segments;
+};
+
+struct rig_lease {
+    uint64_t handle;          /* the subject's; 0 when nothing was ever held */
+    struct ref_memory *model; /* NULL once the lease has ended */
+    struct rig_image image;   /* a copy: the letter may be reused; .subject NULL for none */
+    uint32_t generation;
+    uint32_t slot;
+    uint64_t previous_bytes;  /* the accessible end of the slot's tenant before */
+    uint8_t *base;
+};
+
+struct rig_register {
+    struct rig_lease held[RIG_MAX_AGE + 1]; /* newest first */
+};
+
+/* What the model of placement knows of a slot. */
+struct rig_slot {
+    bool live, paved;
+    uint32_t image_generation; /* what it maps; 0: zero */
+    bool image_is_dead, image_has_file;
+    uint64_t paved_bytes;
+    uint64_t accessible_bytes; /* of the last tenant, at its end */
+    uint64_t idle_since;
+};
+
+/* Who wrote where: for reports. */
+struct rig_writer {
+    uint32_t op, generation, slot;
+    uint64_t offset, length_bytes;
+};
+#define RIG_MAX_WRITES 512
+
+struct rig_run {
+    const struct rig_program *program;
+    const struct rig_options *options;
+    const struct rig_subject_ops *ops;
+    struct rig_subject *subject;
+    struct rig_verdict *verdict;
+    struct rig_geometry geometry;
+    uint64_t capacity_bytes, guard_bytes, stride_bytes;
+    struct ref_pool model;
+    struct rig_register registers[RIG_N_REGISTERS];
+    struct rig_image images[RIG_N_IMAGES];
+    struct rig_slot slots[RIG_MAX_SLOTS];
+    uint64_t clock; /* of idle_since */
+    uint32_t op;    /* the operation under way */
+    uint32_t generation;
+    bool changed; /* the operation changed bytes, a length or a lease */
+    bool failed;
+    uint64_t n_calls[COW_N_CALLS], n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
+    uint32_t n_probes;
+    int scratch_fd; /* for host calls; -1 until needed */
+    uint8_t *buffer;
+    uint64_t buffer_bytes;
+    struct rig_garbage *garbage; /* freed at the end of the program */
+    uint8_t seen[RIG_N_KINDS][RIG_N_EDGES][COW_N_REFUSALS + 4]; /* (operation, edge, result): an effect is new once */
+    struct rig_writer writes[RIG_MAX_WRITES];
+    uint32_t n_writes;
+    sigjmp_buf landing;
+    struct rig_fault fault;
+};
+
+/* ---- run.c ---- */
+void *rig_allocate(struct rig_run *run, uint64_t n_bytes); /* zeroed; until the program ends */
+/* A lease may need it as long as the program runs. */
+void rig_keep_image(struct rig_run *run, struct ref_image *image);
+uint8_t *rig_buffer(struct rig_run *run, uint64_t n_bytes); /* one, overwritten by the next call */
+uint64_t rig_size_bytes(const struct rig_run *run, struct rig_size size);
+uint64_t rig_hash(uint64_t hash, const void *bytes, uint64_t n_bytes);
+
+/* ---- operate.c ---- */
+/* The operation `run->op`, and what both sides agreed on. */
+struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op);
+/* Lends a slot on both sides. */
+struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes,
+                            uint64_t max_bytes);
+struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease);
+struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes);
+void rig_drop(struct rig_run *run, struct rig_image *image);
+void rig_flush(struct rig_run *run);
+/* Both results must be the same. */
+bool rig_same_result(struct rig_run *run, int model, int subject);
+
+/* ---- image_op.c ---- */
+struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op);
+
+/* ---- access.c ---- */
+struct rig_outcome rig_operate_guest(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
+struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
+int64_t rig_resolve(const struct rig_run *run, const struct rig_lease *lease, struct rig_at at);
+
+/* ---- stamp.c ---- */
+/* The byte that names its writer: never zero, and neither the image's byte nor the one that it overwrites. */
+uint8_t rig_stamp(uint32_t generation, uint32_t op, uint64_t offset, uint8_t image_byte, uint8_t old_byte);
+/* Whether a stamp of that writer could look like this. */
+bool rig_stamp_fits(uint32_t generation, uint32_t op, uint64_t offset, uint8_t byte);
+void rig_stamp_range(const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
+void rig_note_write(struct rig_run *run, uint32_t generation, uint32_t slot, uint64_t offset, uint64_t length_bytes);
+
+/* ---- observe.c ---- */
+void rig_observe(struct rig_run *run, enum rig_observe how);
+void rig_compare_lease(struct rig_run *run, const struct rig_lease *lease, enum rig_observe how);
+
+/* ---- probe.c ---- */
+void rig_probe(struct rig_run *run);
+/* A guest access on both sides; the offset must lie in the slot or in a guard. */
+struct rig_outcome rig_guest_access(struct rig_run *run, struct rig_lease *lease, struct rig_access *access);
+int64_t rig_lowest_offset(const struct rig_run *run, const struct rig_lease *lease);
+
+/* ---- placement.c ---- */
+void rig_expect_image(struct rig_run *run, const struct ref_image *image);
+void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file);
+void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes);
+void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);
+void rig_expect_flush(struct rig_run *run);
+void rig_place_lease(struct rig_run *run, const struct rig_lease *lease);
+void rig_place_release(struct rig_run *run, const struct rig_lease *lease);
+void rig_begin_calls(struct rig_run *run);
+void rig_check_calls(struct rig_run *run);
+uint64_t rig_dead_bytes(const struct rig_run *run);
+
+/* ---- ending.c ---- */
+void rig_end(struct rig_run *run);
+
+/* ---- report.c ---- */
+/* Records the first divergence. kind and place make the stable line; the rest is for people. */
+void rig_diverge(struct rig_run *run, const char *kind, const char *place, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same for one byte of a lease. */
+void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes, uint64_t n_bytes);
+const char *rig_result_name(int result);
+
+#endif

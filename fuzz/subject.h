@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* What is tested against the model. A subject is one allocator of reusable memories behind a table of functions: the pool
+ * (subject_pool.c), the model itself (subject_model.c), or yours. The first block is all that is needed; a NULL in the
+ * second switches off the checks that need it.
+ *
+ * Results are cowpool.h's: 0, a positive enum cow_refusal, or a negative -errno. */
+#ifndef RIG_SUBJECT_H
+#define RIG_SUBJECT_H
+
+#include "cowpool.h"
+
+#include <stdbool.h>
+
+struct rig_geometry {
+    uint32_t n_slots;
+    uint64_t max_bytes, unit_bytes, guard_bytes, join_bytes;
+    uint64_t page_bytes; /* the host's */
+};
+
+struct rig_subject {
+    const struct rig_subject_ops *ops;
+};
+
+enum rig_access_kind { RIG_ACCESS_LOAD, RIG_ACCESS_STORE };
+struct rig_access {
+    enum rig_access_kind kind;
+    int64_t offset; /* from the memory's base; may lie in a guard */
+    unsigned width;
+    uint8_t bytes[16]; /* what a store writes, what a load read */
+    bool trapped;
+    int64_t trap_offset;
+    int trap_place; /* enum cow_place that the subject attributes the fault to, or -1 if it cannot */
+};
+
+struct rig_subject_ops {
+    const char *name;
+    int (*open)(const struct rig_geometry *geometry, struct rig_subject **ret_subject);
+    int (*close)(struct rig_subject *subject);
+    int (*image_create)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
+                        void **ret_image);
+    void (*image_drop)(struct rig_subject *subject, void *image);
+    int (*instantiate)(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes, uint64_t *ret_handle);
+    /* base, length, accessible and slot; base may be NULL when there is nothing to read. */
+    int (*memory)(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory);
+    int (*grow)(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes);
+    int (*reset)(struct rig_subject *subject, uint64_t handle);
+    int (*release)(struct rig_subject *subject, uint64_t handle);
+    int (*flush)(struct rig_subject *subject);
+    void (*access)(struct rig_subject *subject, uint64_t handle, struct rig_access *access);
+    /* Host code writes [offset, offset + length) of accessible memory, as memory.fill or a bug in an engine does. */
+    void (*write)(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes, uint64_t length_bytes);
+
+    /* How many kernel calls of each kind were made so far. */
+    void (*calls)(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS]);
+    /* The subject promises cow_instantiate()'s choice of slot, and no kernel call when it is warm. */
+    bool promises_placement;
+    /* Memory is real: the kernel can be asked to read and write it. */
+    bool is_mapped;
+    /* Fills ret_resident[i] for n_pages host pages from offset of the slot: 1 if loading the page disturbs nothing; bit 1 (2): its
+     * bytes come from a file. */
+    int (*residency)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages, uint8_t *ret_resident);
+    /* Reads bytes of pages that are not resident, without touching them. */
+    int (*peek)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
+    /* Bytes of dropped images that are still mapped. */
+    uint64_t (*dead_bytes)(struct rig_subject *subject);
+    /* Reads the image's bytes from behind its back. */
+    int (*read_image)(struct rig_subject *subject, void *image, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
+    /* NULL, or the invariant that does not hold. */
+    const char *(*check)(struct rig_subject *subject);
+    /* After everything was released and flushed: NULL, or what the kernel still holds. */
+    const char *(*residue)(struct rig_subject *subject);
+    /* The address range of the whole subject; after close, nothing may be mapped in it. */
+    void (*range)(struct rig_subject *subject, uintptr_t *ret_base, size_t *ret_length_bytes);
+    /* In a forked child: NULL, or which promise about children is broken. */
+    const char *(*in_child)(struct rig_subject *subject, uint64_t handle);
+    /* Prints the kernel's and the subject's view of a byte, for reports. */
+    void (*describe)(struct rig_subject *subject, uint32_t slot, uint64_t offset, void *out_file);
+};
+
+extern const struct rig_subject_ops rig_subject_pool, rig_subject_model;
+
+#endif

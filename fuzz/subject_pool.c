@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* cowpool as a subject. */
+#include "check.h"
+#include "guest.h"
+#include "kernel_view.h"
+#include "subject.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct pool_subject {
+    struct rig_subject subject;
+    struct cow_pool *pool;
+    struct cow_pool_view view;
+};
+
+static struct pool_subject *self(struct rig_subject *subject)
+{
+    return (struct pool_subject *)(void *)subject;
+}
+
+static struct cow_pool *pool_of(struct rig_subject *subject)
+{
+    return self(subject)->pool;
+}
+
+static struct cow_instance instance(uint64_t handle)
+{
+    return (struct cow_instance){handle};
+}
+
+/* ---- what every subject has ---- */
+
+static int pool_open(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
+{
+    const struct cow_pool_config config = {
+        .n_slots = geometry->n_slots,
+        .max_bytes = geometry->max_bytes,
+        .guard_bytes = geometry->guard_bytes,
+        .unit_bytes = geometry->unit_bytes,
+        .image_join_bytes = geometry->join_bytes,
+    };
+    struct pool_subject *it = calloc(1, sizeof *it);
+    if (!it)
+        return -ENOMEM;
+    const int result = cow_pool_create(&config, &it->pool);
+    if (result) {
+        free(it);
+        return result;
+    }
+    it->subject.ops = &rig_subject_pool;
+    it->view = cow_check_pool(it->pool);
+    *ret_subject = &it->subject;
+    return 0;
+}
+
+static int pool_close(struct rig_subject *subject)
+{
+    const int result = cow_pool_close(pool_of(subject));
+    if (result != COW_BUSY)
+        free(subject);
+    return result;
+}
+
+static int pool_image_create(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
+                             void **ret_image)
+{
+    struct cow_image *image;
+    const int result = cow_image_create(pool_of(subject), extent_bytes, segments, n_segments, &image);
+    if (result == COW_OK)
+        *ret_image = image;
+    return result;
+}
+
+static void pool_image_drop(struct rig_subject *subject, void *image)
+{
+    (void)subject;
+    cow_image_drop(image);
+}
+
+static int pool_instantiate(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes, uint64_t *ret_handle)
+{
+    const struct cow_instance_config config = {.image = image, .initial_bytes = initial_bytes, .max_bytes = max_bytes};
+    struct cow_instance lease;
+    const int result = cow_instantiate(pool_of(subject), &config, &lease);
+    if (result == COW_OK)
+        *ret_handle = lease.id;
+    return result;
+}
+
+static int pool_memory(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory)
+{
+    return cow_instance_memory(pool_of(subject), instance(handle), ret_memory);
+}
+
+static int pool_grow(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes)
+{
+    return cow_instance_grow(pool_of(subject), instance(handle), delta_bytes, ret_old_bytes);
+}
+
+static int pool_reset(struct rig_subject *subject, uint64_t handle)
+{
+    return cow_instance_reset(pool_of(subject), instance(handle));
+}
+
+static int pool_release(struct rig_subject *subject, uint64_t handle)
+{
+    return cow_instance_release(pool_of(subject), instance(handle));
+}
+
+static int pool_flush(struct rig_subject *subject)
+{
+    return cow_pool_flush(pool_of(subject));
+}
+
+/* A store of more than 8 bytes that straddles the accessible end may be torn by the processor, and narrower ones on machines
+ * other than x86: a load first, as an engine does that wants whole stores. */
+static bool must_load_first(const struct rig_access *access)
+{
+#if defined __x86_64__
+    return access->width > 8;
+#else
+    return access->width > 1;
+#endif
+}
+
+static void pool_access(struct rig_subject *subject, uint64_t handle, struct rig_access *access)
+{
+    struct cow_memory memory;
+    struct rig_fault fault;
+    uint8_t scratch[16];
+    bool done = false;
+    if (pool_memory(subject, handle, &memory) != COW_OK)
+        return;
+    uint8_t *at = memory.base + access->offset;
+    if (access->kind == RIG_ACCESS_LOAD)
+        done = rig_guest_load(at, access->width, access->bytes, &fault);
+    else if (!must_load_first(access) || rig_guest_load(at, access->width, scratch, &fault))
+        done = rig_guest_store(at, access->width, access->bytes, &fault);
+    access->trapped = !done;
+    if (done)
+        return;
+    access->trap_offset = (int64_t)(fault.address - (uintptr_t)memory.base);
+    const struct cow_location location = cow_pool_locate(pool_of(subject), (const void *)fault.address);
+    access->trap_place = (int)location.place;
+}
+
+static void pool_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes, uint64_t length_bytes)
+{
+    struct cow_memory memory;
+    if (pool_memory(subject, handle, &memory) == COW_OK)
+        memmove(memory.base + offset, bytes, length_bytes);
+}
+
+/* ---- what only a real pool has ---- */
+
+static void pool_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS])
+{
+    struct cow_stats stats;
+    if (cow_pool_stats(pool_of(subject), &stats) == COW_OK)
+        memcpy(ret_n_calls, stats.n_calls, sizeof stats.n_calls);
+}
+
+static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages, uint8_t *ret_resident)
+{
+    const struct cow_pool_view *view = &self(subject)->view;
+    const uint8_t *base = cow_check_slot(pool_of(subject), slot).base;
+    return rig_kernel_residency(base + offset, n_pages, view->page_bytes, ret_resident);
+}
+
+/* Page by page: image, zero and extension lie in different files or in none. */
+static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+{
+    const uint64_t page_bytes = self(subject)->view.page_bytes;
+    memset(ret_bytes, 0, length_bytes);
+    for (uint64_t done = 0; done < length_bytes;) {
+        uint64_t file_offset;
+        const uint64_t room = page_bytes - (offset + done) % page_bytes;
+        const uint64_t n = length_bytes - done < room ? length_bytes - done : room;
+        const int fd = cow_check_backing(pool_of(subject), slot, offset + done, &file_offset);
+        if (fd >= 0 && pread(fd, ret_bytes + done, n, (off_t)file_offset) < 0)
+            return -errno;
+        done += n;
+    }
+    return 0;
+}
+
+static uint64_t pool_dead_bytes(struct rig_subject *subject)
+{
+    struct cow_stats stats;
+    return cow_pool_stats(pool_of(subject), &stats) == COW_OK ? stats.dead_image_bytes : UINT64_MAX;
+}
+
+static int pool_read_image(struct rig_subject *subject, void *image, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+{
+    const uint64_t page_bytes = self(subject)->view.page_bytes;
+    memset(ret_bytes, 0, length_bytes);
+    for (uint64_t done = 0; done < length_bytes; done += page_bytes) {
+        uint64_t file_offset;
+        const uint64_t n = length_bytes - done < page_bytes ? length_bytes - done : page_bytes;
+        const int fd = cow_check_image(image, offset + done, &file_offset);
+        if (fd >= 0 && pread(fd, ret_bytes + done, n, (off_t)file_offset) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static const char *pool_check(struct rig_subject *subject)
+{
+    return cow_pool_check(pool_of(subject));
+}
+
+/* Every image was dropped and flushed away: no idle slot may still map a file but its own, empty extension. */
+static const char *pool_residue(struct rig_subject *subject)
+{
+    const struct cow_pool_view *view = &self(subject)->view;
+    struct cow_stats stats;
+    for (uint32_t i = 0; i < view->n_slots; i++) {
+        const uintptr_t base = (uintptr_t)cow_check_slot(pool_of(subject), i).base;
+        struct rig_vma vma = {.end = base};
+        while (vma.end < base + view->capacity_bytes && rig_kernel_vma(vma.end, &vma) && vma.begin < base + view->capacity_bytes)
+            if (vma.file_backed && !vma.shared)
+                return "the kernel still maps a dropped image in an idle slot";
+    }
+    if (cow_pool_stats(pool_of(subject), &stats) != COW_OK || stats.n_images || stats.dead_image_bytes)
+        return "the statistics still count images after all were dropped and flushed";
+    return stats.n_live ? "the statistics still count live instances after all were released" : NULL;
+}
+
+static void pool_range(struct rig_subject *subject, uintptr_t *ret_base, size_t *ret_length_bytes)
+{
+    *ret_base = (uintptr_t)self(subject)->view.reservation_base;
+    *ret_length_bytes = self(subject)->view.reservation_bytes;
+}
+
+/* ---- children ---- */
+
+static const char *refusals_in_child(struct cow_pool *pool, uint64_t handle)
+{
+    const struct cow_instance_config config = {.image = NULL};
+    struct cow_instance lease;
+    struct cow_memory memory;
+    struct cow_image *image;
+    struct cow_stats stats;
+    uint64_t old_bytes;
+    if (cow_instantiate(pool, &config, &lease) != COW_FORKED || cow_instance_memory(pool, instance(handle), &memory) != COW_FORKED ||
+        cow_instance_grow(pool, instance(handle), 0, &old_bytes) != COW_FORKED || cow_instance_reset(pool, instance(handle)) != COW_FORKED ||
+        cow_instance_release(pool, instance(handle)) != COW_FORKED || cow_pool_flush(pool) != COW_FORKED ||
+        cow_image_create(pool, 0, NULL, 0, &image) != COW_FORKED || cow_pool_stats(pool, &stats) != COW_FORKED)
+        return "a call in a child was not refused";
+    return NULL;
+}
+
+static const char *holes_in_child(const struct cow_pool_view *view)
+{
+    const uintptr_t end = (uintptr_t)view->reservation_base + view->reservation_bytes;
+    struct rig_vma vma = {.end = (uintptr_t)view->reservation_base};
+    while (vma.end < end) {
+        const uintptr_t expected = vma.end;
+        if (!rig_kernel_vma(expected, &vma) || vma.begin > expected)
+            return "a child has a hole where the pool is";
+        if (expected != (uintptr_t)view->reservation_base && vma.readable) /* the first page is the cookie's */
+            return "a child can read a slot";
+    }
+    return NULL;
+}
+
+static const char *pool_in_child(struct rig_subject *subject, uint64_t handle)
+{
+    struct cow_pool *pool = pool_of(subject);
+    const char *broken = refusals_in_child(pool, handle);
+    if (!broken)
+        broken = holes_in_child(&self(subject)->view);
+    for (uint32_t i = 0; i < self(subject)->view.n_slots && !broken; i++)
+        if (cow_check_slot(pool, i).extension_fd >= 0)
+            broken = "a child has inherited an extension file";
+    if (!broken && cow_pool_close(pool) != COW_FORKED)
+        broken = "closing the pool in a child was not refused";
+    return broken ? broken : holes_in_child(&self(subject)->view);
+}
+
+static void pool_describe(struct rig_subject *subject, uint32_t slot, uint64_t offset, void *out_file)
+{
+    const struct cow_pool_view *view = &self(subject)->view;
+    const struct cow_slot_view it = cow_check_slot(pool_of(subject), slot);
+    const uint64_t in_slot = offset < view->stride_bytes ? offset : view->stride_bytes - 1;
+    fprintf(out_file, "  slot %u: E %ju, extension %ju, %s%s\n", slot, (uintmax_t)it.paved_bytes, (uintmax_t)it.extension_bytes,
+            it.live ? "live" : it.idle ? "idle" : it.retired ? "retired" : "bare", it.image ? ", maps an image" : ", maps no image");
+    rig_kernel_print(out_file, it.base, it.base + view->stride_bytes, it.base + in_slot / view->page_bytes * view->page_bytes,
+                     view->page_bytes);
+}
+
+const struct rig_subject_ops rig_subject_pool = {
+    .name = "pool",
+    .open = pool_open,
+    .close = pool_close,
+    .image_create = pool_image_create,
+    .image_drop = pool_image_drop,
+    .instantiate = pool_instantiate,
+    .memory = pool_memory,
+    .grow = pool_grow,
+    .reset = pool_reset,
+    .release = pool_release,
+    .flush = pool_flush,
+    .access = pool_access,
+    .write = pool_write,
+    .calls = pool_calls,
+    .promises_placement = true,
+    .is_mapped = true,
+    .residency = pool_residency,
+    .peek = pool_peek,
+    .dead_bytes = pool_dead_bytes,
+    .read_image = pool_read_image,
+    .check = pool_check,
+    .residue = pool_residue,
+    .range = pool_range,
+    .in_child = pool_in_child,
+    .describe = pool_describe,
+};

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Files a finding: fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
+# findings/<key>/{input,program.ops,report.txt} is written aside and renamed, so it is whole or not there, and never
+# overwritten. One finding for each stable line: meeting it again adds a line to its `hits`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+input=$1 log=$2 how=$3
+lockstep=build/lockstep aside=$(mktemp -d findings/.new.XXXXXX)
+trap 'rm -rf "$aside"' EXIT
+
+# ---- the stable line: of the replay if that diverges too, else of the engine's own report ----
+# crash_line: "crash: <the engine's or sanitizer's summary> in <first function of ours on the stack>"
+crash_line() {
+    local summary place
+    summary=$(sed -n 's/^SUMMARY: //p' "$log" | head -n 1 | sed -E 's/ \(.*\)$//; s/[^ ]*\/((impl|reference|fuzz)\/)/\1/')
+    place=$(grep -E '^ *#[0-9]+ 0x' "$log" | grep -m 1 -E '/(impl|reference|fuzz)/[^ ]+\.[ch]\b' |
+        sed -E 's/^ *#[0-9]+ 0x[0-9a-f]+ in ([^ ]+) .*\/((impl|reference|fuzz)\/[^: ]+).*/\1 (\2)/' || true)
+    # Where a timeout or a full memory strikes is chance.
+    [[ $summary == *" in "* || $summary == *timeout* || $summary == *out-of-memory* || -z $place ]] || summary+=" in $place"
+    echo "crash: ${summary:-unknown, see the report}"
+}
+
+status=0
+# The group hides only what bash itself says of a process that crashed.
+{ timeout -k 1 60 "$lockstep" run "$input" >"$aside/out" 2>"$aside/err" </dev/null || status=$?; } 2>/dev/null
+line=$(head -n 1 "$aside/out")
+if [[ $status != 1 || -z $line ]]; then
+    line=$(grep -m 1 '^divergence: ' "$log" || crash_line)
+fi
+
+report() {
+    local replay="make repro ENTRY=findings/$key/input"
+    [[ ${SANITIZE:-none} == none ]] || replay+=" SANITIZE=$SANITIZE"
+    echo "$line"
+    echo
+    echo "$how"
+    case $status in
+        1) echo "reproduce: $replay" ;;
+        0) echo "reproduce: $replay (build/lockstep alone finds nothing wrong: see the engine's report)" ;;
+        *) echo "reproduce: $replay (build/lockstep ends with status $status)" ;;
+    esac
+    if [[ -s $aside/err ]]; then
+        printf '\n---- the replay ----\n'
+        cat "$aside/err"
+    fi
+    printf '\n---- the engine ----\n'
+    # From the first thing that went wrong on; progress before it says nothing.
+    sed -n '/^divergence: \|^==[0-9]*==\|runtime error: /,$p' "$log" | head -n 200
+}
+
+# The first page of the report; the engine's stack only where the replay has no story of its own.
+show() {
+    awk '/^---- the replay/ { told = 1 } /^---- the engine/ && told { exit } { print }' "findings/$key/report.txt" | head -n 40
+    echo "finding: findings/$key"
+}
+
+# ---- file it ----
+slug=$(tr '[:upper:]' '[:lower:]' <<<"$line" | tr -cs 'a-z0-9\n' '-' | cut -c 1-60)
+slug=${slug#-}
+key=${slug%-}-$(sha256sum "$input" | cut -c 1-8)
+for known in findings/"${slug%-}"-*/; do
+    if [[ -f $known/report.txt && $(head -n 1 "$known/report.txt") == "$line" ]]; then
+        echo "$(date -u +%FT%TZ) $(sha256sum "$input" | cut -c 1-64) $how" >>"$known/hits"
+        echo "found again, hit $(wc -l <"$known/hits") after the first; the first is kept"
+        key=$(basename "$known")
+        show
+        exit 0
+    fi
+done
+cp "$input" "$aside/input"
+"$lockstep" show "$input" >"$aside/program.ops" 2>/dev/null || rm -f "$aside/program.ops"
+report >"$aside/report.txt"
+rm "$aside/out" "$aside/err"
+chmod 755 "$aside"
+mv -T "$aside" "findings/$key"
+show

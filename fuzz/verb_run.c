@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* lockstep run: replays programs, and says whether pool and model agree. The work is done in a child, so that a crash, a sanitizer's
+ * report or a hang becomes exit code 3 with the program's name, whatever else is in the list. */
+#include "floors.h"
+#include "program_file.h"
+#include "verbs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SANITIZER_EXIT_CODE 99
+
+struct run_options {
+    struct rig_options rig;
+    bool trace, json, floors, in_process;
+    unsigned timeout_seconds, n_repeats;
+};
+
+struct file_list {
+    char **paths;
+    size_t n, n_allocated;
+};
+
+static const char usage[] =
+    "usage: lockstep run [OPTIONS] FILE|DIRECTORY ...\n"
+    "\n"
+    "Replays programs, text or binary, against a subject and the model, and compares after every operation.\n"
+    "\n"
+    "  --trace            a line for each operation: what it is, what the model says, a hash of the state behind it\n"
+    "  --until N          only the operations before number N (the trace numbers them)\n"
+    "  --subject NAME     pool (the default), or model: the model against itself\n"
+    "  --json             end with one line of JSON\n"
+    "  --floors           also check that the programs did enough for their agreement to mean something\n"
+    "  --repeat N         run everything N times, for timing\n"
+    "  --timeout SECONDS  of each program, 60 unless given; 0 is none\n"
+    "  --in-process       do not fork a child: for debuggers\n"
+    "\n"
+    "Exit codes: 0 all agree; 1 a divergence, its stable line on stdout and the report on stderr; 2 wrong use, unreadable\n"
+    "input, or an expectation that is out of date; 3 a crash, a sanitizer's report or a timeout.\n";
+
+/* ---- which files ---- */
+
+static void add_path(struct file_list *list, const char *path)
+{
+    if (list->n == list->n_allocated) {
+        list->n_allocated = list->n_allocated ? 2 * list->n_allocated : 64;
+        list->paths = realloc(list->paths, list->n_allocated * sizeof *list->paths);
+        if (!list->paths)
+            abort();
+    }
+    list->paths[list->n] = strdup(path);
+    if (!list->paths[list->n++])
+        abort();
+}
+
+static int list_path(struct file_list *list, const char *path);
+
+static int list_directory(struct file_list *list, const char *path)
+{
+    struct dirent **entries;
+    const size_t n_before = list->n;
+    int result = 0;
+    const int n = scandir(path, &entries, NULL, alphasort);
+    if (n < 0) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 2;
+    }
+    for (int i = 0; i < n; i++) {
+        char *inner = NULL;
+        if (entries[i]->d_name[0] != '.' && !strstr(entries[i]->d_name, ".md") && asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
+            result = list_path(list, inner);
+        free(inner);
+        free(entries[i]);
+    }
+    free(entries);
+    if (result == 0 && list->n == n_before) {
+        fprintf(stderr, "%s: there is no program in this directory\n", path);
+        return 2;
+    }
+    return result;
+}
+
+static int list_path(struct file_list *list, const char *path)
+{
+    struct stat status;
+    if (strcmp(path, "-") != 0 && stat(path, &status)) {
+        fprintf(stderr, "%s: %s\n", path, strerror(errno));
+        return 2;
+    }
+    if (strcmp(path, "-") != 0 && S_ISDIR(status.st_mode))
+        return list_directory(list, path);
+    add_path(list, path);
+    return 0;
+}
+
+/* ---- one program ---- */
+
+/* NULL, or what this machine lacks for it. */
+static const char *unmet_need(const struct rig_text *text)
+{
+    const struct rig_size page = text->need_hostpage;
+    const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (page.n && (page.unit == RIG_UNIT_K ? (uint64_t)page.n << 10 : (uint64_t)page.n) != page_bytes)
+        return "another host page";
+    if (text->needs & RIG_NEED_GUARD)
+        return "guard, which is not built yet";
+    if (text->needs & RIG_NEED_SCAN)
+        return "scan, which is not built yet";
+    if (text->needs & RIG_NEED_BATCH)
+        return "batch, which is not built yet";
+    return NULL;
+}
+
+static int tell(const char *path, const struct rig_text *text, const struct rig_verdict *verdict)
+{
+    switch (verdict->kind) {
+    case RIG_AGREE:
+        return 0;
+    case RIG_DIVERGED:
+        printf("%s\n", verdict->line);
+        fflush(stdout);
+        fprintf(stderr, "%s%s: %s\nreproduce: make repro ENTRY=%s\n", verdict->report ? verdict->report : "", path, verdict->line, path);
+        return 1;
+    case RIG_OUTDATED:
+        fprintf(stderr, "%s:%u: %s\n", path, text->line[verdict->op], verdict->line);
+        return 2;
+    default:
+        fprintf(stderr, "%s: %s\n", path, verdict->line);
+        return 2;
+    }
+}
+
+static int run_file(const char *path, const struct run_options *options, struct rig_tally *tally)
+{
+    static struct rig_text text; /* half a stack in size */
+    struct rig_options rig = options->rig;
+    struct rig_verdict verdict;
+    int result = rig_read_program(path, &text, stderr);
+    if (result)
+        return result;
+    const char *unbuilt = rig_program_unbuilt(&text.program), *unmet = unmet_need(&text);
+    if (unmet) {
+        fprintf(stderr, "SKIPPED %s: needs %s\n", path, unmet);
+        tally->sum.n_skipped++;
+        return 0;
+    }
+    if (unbuilt) {
+        fprintf(stderr, "%s: uses %s, which is not built yet\n", path, unbuilt);
+        return 2;
+    }
+    rig.expect = text.expect;
+    rig.trace = options->trace ? stdout : NULL;
+    if (options->trace)
+        printf("# %s\n", path);
+    alarm(options->timeout_seconds);
+    rig_run(&text.program, &rig, &verdict);
+    alarm(0);
+    result = tell(path, &text, &verdict);
+    rig_tally_add(tally, &verdict);
+    free(verdict.report);
+    return result;
+}
+
+/* ---- all of them ---- */
+
+static void print_json(const struct rig_tally *tally, int result, double seconds)
+{
+    static const char *const verdicts[] = {"agree", "diverge", "error", "crash"};
+    const struct rig_counters *sum = &tally->sum;
+    printf("{\"verdict\":\"%s\",\"state_hash\":\"%016jx\",\"counters\":{\"programs\":%ju,\"operations\":%ju,\"effective\":%ju,\"traps\":%ju,"
+           "\"resets\":%ju,\"erasing_resets\":%ju,\"reuses\":%ju,\"grows\":%ju,\"divergences\":%ju,\"skipped\":%ju},",
+           verdicts[result & 3], (uintmax_t)tally->state_hash, (uintmax_t)sum->n_programs, (uintmax_t)sum->n_operations, (uintmax_t)sum->n_effective,
+           (uintmax_t)sum->n_traps, (uintmax_t)sum->n_resets, (uintmax_t)sum->n_erasing_resets, (uintmax_t)sum->n_reuses, (uintmax_t)sum->n_grows,
+           (uintmax_t)sum->n_divergences, (uintmax_t)sum->n_skipped);
+    printf("\"timing\":{\"seconds\":%.6f,\"programs_per_second\":%.0f,\"effective_per_second\":%.0f}}\n", seconds,
+           seconds > 0 ? (double)sum->n_programs / seconds : 0, seconds > 0 ? (double)sum->n_effective / seconds : 0);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Which program is under way, for the parent to name after a crash. */
+static char *under_way;
+#define UNDER_WAY_BYTES 4096
+
+static int run_all(const struct file_list *list, const struct run_options *options)
+{
+    struct rig_tally tally = {.n_programs = 0};
+    int worst = 0;
+    const double begin = now();
+    for (unsigned repeat = 0; repeat < options->n_repeats && worst == 0; repeat++)
+        for (size_t i = 0; i < list->n; i++) {
+            snprintf(under_way, UNDER_WAY_BYTES, "%s", list->paths[i]);
+            const int result = run_file(list->paths[i], options, &tally);
+            worst = result == 1 || worst == 0 ? result : worst; /* a divergence outranks what is unreadable */
+        }
+    const double seconds = now() - begin;
+    fprintf(stderr, "%ju programs, %ju operations, %ju effective: %s%s\n", (uintmax_t)tally.sum.n_programs, (uintmax_t)tally.sum.n_operations,
+            (uintmax_t)tally.sum.n_effective, worst == 0 ? "all agree" : worst == 1 ? "DIVERGED" : "ERRORS", tally.sum.n_skipped ? ", some skipped" : "");
+    if (options->floors && worst == 0 && rig_check_floors(stderr, &tally))
+        worst = 1;
+    if (options->json)
+        print_json(&tally, worst, seconds);
+    rig_tally_free(&tally);
+    fflush(stdout);
+    return worst;
+}
+
+static int run_in_child(const struct file_list *list, const struct run_options *options)
+{
+    int status;
+    fflush(stdout);
+    const pid_t pid = fork();
+    if (pid < 0) {
+        fprintf(stderr, "lockstep run: cannot fork: %s\n", strerror(errno));
+        return 2;
+    }
+    if (pid == 0)
+        exit(run_all(list, options));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFEXITED(status) && WEXITSTATUS(status) <= 2)
+        return WEXITSTATUS(status);
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+        printf("crash: timeout after %u seconds in %s\n", options->timeout_seconds, under_way);
+    else if (WIFSIGNALED(status))
+        printf("crash: signal %d (%s) in %s\n", WTERMSIG(status), strsignal(WTERMSIG(status)), under_way);
+    else
+        printf("crash: a sanitizer's report in %s\n", under_way);
+    if (options->json)
+        puts("{\"verdict\":\"crash\"}");
+    return 3;
+}
+
+/* ---- options ---- */
+
+/* The number behind an option, or false. */
+static bool take_number(int argc, char **argv, int *at, const char *name, uint32_t *number)
+{
+    char *end;
+    if (strcmp(argv[*at], name) != 0 || *at + 1 >= argc)
+        return false;
+    const unsigned long value = strtoul(argv[*at + 1], &end, 10);
+    if (*end || end == argv[*at + 1] || value > UINT32_MAX)
+        return false;
+    *number = (uint32_t)value;
+    ++*at;
+    return true;
+}
+
+static bool take_subject(const char *name, const struct rig_subject_ops **ret_subject)
+{
+    static const struct rig_subject_ops *const subjects[] = {&rig_subject_pool, &rig_subject_model};
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+        if (strcmp(name, subjects[i]->name) == 0) {
+            *ret_subject = subjects[i];
+            return true;
+        }
+    return false;
+}
+
+static bool take_option(int argc, char **argv, int *at, struct run_options *options)
+{
+    const char *option = argv[*at];
+    if (strcmp(option, "--trace") == 0)
+        return options->trace = true;
+    if (strcmp(option, "--json") == 0)
+        return options->json = true;
+    if (strcmp(option, "--floors") == 0)
+        return options->floors = true;
+    if (strcmp(option, "--in-process") == 0)
+        return options->in_process = true;
+    if (strncmp(option, "--subject=", 10) == 0)
+        return take_subject(option + 10, &options->rig.subject);
+    if (strcmp(option, "--subject") == 0 && *at + 1 < argc)
+        return take_subject(argv[++*at], &options->rig.subject);
+    return take_number(argc, argv, at, "--until", &options->rig.until) || take_number(argc, argv, at, "--timeout", &options->timeout_seconds) ||
+           (take_number(argc, argv, at, "--repeat", &options->n_repeats) && options->n_repeats);
+}
+
+int rig_verb_run(int argc, char **argv)
+{
+    struct run_options options = {.rig = {.subject = &rig_subject_pool, .until = UINT32_MAX}, .timeout_seconds = 60, .n_repeats = 1};
+    struct file_list list = {.n = 0};
+    int result = 0;
+    for (int i = 1; i < argc && result == 0; i++) {
+        if (strcmp(argv[i], "--help") == 0)
+            return fputs(usage, stdout) < 0;
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            result = list_path(&list, argv[i]);
+        } else if (!take_option(argc, argv, &i, &options)) {
+            fprintf(stderr, "lockstep run: wrong option or value: '%s' (see 'lockstep run --help')\n", argv[i]);
+            result = 2;
+        }
+    }
+    if (result == 0 && list.n == 0) {
+        fputs("lockstep run: no program given (see 'lockstep run --help')\n", stderr);
+        result = 2;
+    }
+    under_way = mmap(NULL, UNDER_WAY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (result == 0 && under_way != MAP_FAILED)
+        result = options.in_process ? run_all(&list, &options) : run_in_child(&list, &options);
+    for (size_t i = 0; i < list.n; i++)
+        free(list.paths[i]);
+    free(list.paths);
+    return result;
+}
+
+/* ---- show --expect ---- */
+
+int rig_show_expect(struct rig_text *text)
+{
+    const struct rig_options options = {.subject = &rig_subject_model, .until = UINT32_MAX, .ret_expect = text->expect};
+    struct rig_verdict verdict;
+    rig_run(&text->program, &options, &verdict);
+    free(verdict.report);
+    if (verdict.kind == RIG_AGREE)
+        return 0;
+    fprintf(stderr, "lockstep show: %s\n", verdict.line);
+    return 2;
+}
+
+/* ---- sanitizers: an exit code of their own, so that a report is not taken for a divergence ---- */
+
+#define TO_TEXT_(x) #x
+#define TO_TEXT(x) TO_TEXT_(x)
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "exitcode=" TO_TEXT(SANITIZER_EXIT_CODE);
+}
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+    return "print_stacktrace=1:exitcode=" TO_TEXT(SANITIZER_EXIT_CODE);
+}
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+    return "exitcode=" TO_TEXT(SANITIZER_EXIT_CODE);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The verbs of the lockstep tool. Each gets its own name as argv[0], answers --help, and returns the exit code:
+ * 0 all is well, 1 a divergence (or, for checks, a difference), 2 wrong use or unreadable input, 3 a crash. */
+#ifndef RIG_VERBS_H
+#define RIG_VERBS_H
+
+#include "program.h"
+
+int rig_verb_run(int argc, char **argv);    /* verb_run.c */
+int rig_verb_doctor(int argc, char **argv); /* verb_doctor.c */
+int rig_verb_show(int argc, char **argv);   /* verb_text.c, as are the next two */
+int rig_verb_asm(int argc, char **argv);
+int rig_verb_gen(int argc, char **argv);
+int rig_verb_fmt(int argc, char **argv); /* verb_fmt.c */
+
+/* Sets every operation's expectation to what the model answers (verb_run.c). Returns 0, or 2 having said why. */
+int rig_show_expect(struct rig_text *text);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Handles: (H1) unique in the process, (H2) never 0, (H3) used up one day. A copy of handle.c is compiled in here, so
+ * that its counter can be set. */
+#define cow_handle_next copy_handle_next
+#include "handle.c"
+
+#include "check.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#ifdef COW_HOSTILE
+#define N_PER_BLOCK(index_bits) ((uint64_t)LEASES_PER_BLOCK)
+#else
+#define N_PER_BLOCK(index_bits) (UINT64_C(1) << (COW_HANDLE_BLOCK_BITS - (index_bits)))
+#endif
+
+static uint64_t block_of(uint64_t handle)
+{
+    return handle >> COW_HANDLE_BLOCK_BITS;
+}
+
+static void test_handle__names_its_slot_for_every_number_of_index_bits(void)
+{
+    for (unsigned bits = 0; bits <= 20; bits++) {
+        const uint32_t last_index = (UINT32_C(1) << bits) - 1;
+        for (uint32_t index = 0;; index = last_index) {
+            uint64_t handle = 0;
+            for (int i = 0; i < 100; i++) {
+                handle = copy_handle_next(handle, index, bits);
+                CHECK(handle != 0);
+                CHECK_EQ(cow_handle_index(handle, bits), index);
+                CHECK(block_of(handle) >= 1);
+            }
+            if (index == last_index)
+                break;
+        }
+    }
+}
+
+static void test_handle__a_block_is_used_up_and_then_another_begins(void)
+{
+    for (unsigned bits = 0; bits <= 20; bits += 5) {
+        const uint64_t first = copy_handle_next(0, 0, bits);
+        uint64_t n = 1, handle = first, next;
+        while (block_of(next = copy_handle_next(handle, 0, bits)) == block_of(first)) {
+            if (next <= handle)
+                break;
+            handle = next;
+            n++;
+        }
+        CHECK(next > handle);
+        CHECK(block_of(next) == block_of(first) + 1);
+        CHECK_EQ(n, N_PER_BLOCK(bits));
+    }
+}
+
+static int compare(const void *left, const void *right)
+{
+    const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Three pools of 16, 8 and 1 slots, whose slots take handles in turn: enough for every slot to change blocks. */
+static void test_handle__no_two_are_equal_across_slots_and_pools(void)
+{
+    enum { N_SLOTS = 16 + 8 + 1, N_TURNS = 20000 };
+    static uint64_t handles[N_SLOTS * N_TURNS];
+    uint64_t last[N_SLOTS] = {0};
+    size_t n = 0, n_equal = 0;
+    for (int turn = 0; turn < N_TURNS; turn++)
+        for (uint32_t slot = 0; slot < N_SLOTS; slot++) {
+            const unsigned bits = slot < 16 ? 18 : slot < 24 ? 16 : 14;
+            const uint32_t index = slot < 16 ? slot : slot < 24 ? slot - 16 : 0;
+            last[slot] = copy_handle_next(last[slot], index, bits);
+            handles[n++] = last[slot];
+        }
+    qsort(handles, n, sizeof *handles, compare);
+    for (size_t i = 1; i < n; i++)
+        n_equal += handles[i] == handles[i - 1];
+    CHECK_EQ(n_equal, 0);
+    CHECK(handles[0] != 0);
+}
+
+enum { N_THREADS = 4, N_PER_THREAD = 10000 };
+static uint64_t of_threads[N_THREADS * N_PER_THREAD];
+
+static void *take_many(void *argument)
+{
+    uint64_t *handles = argument;
+    uint64_t last = 0;
+    for (int i = 0; i < N_PER_THREAD; i++) /* 2^20 slots: 16 handles a block, so blocks are taken all the time */
+        handles[i] = last = copy_handle_next(last, 7, 20);
+    return NULL;
+}
+
+static void test_handle__no_two_are_equal_across_threads(void)
+{
+    pthread_t threads[N_THREADS];
+    size_t n_equal = 0;
+    for (int i = 0; i < N_THREADS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, take_many, &of_threads[i * N_PER_THREAD]), 0);
+    for (int i = 0; i < N_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    qsort(of_threads, N_THREADS * N_PER_THREAD, sizeof *of_threads, compare);
+    for (size_t i = 1; i < N_THREADS * N_PER_THREAD; i++)
+        n_equal += of_threads[i] == of_threads[i - 1];
+    CHECK_EQ(n_equal, 0);
+}
+
+static void test_handle__none_is_left_after_the_last_block(void)
+{
+    const uint64_t n_blocks = UINT64_C(1) << (64 - COW_HANDLE_BLOCK_BITS);
+    const uint64_t old = copy_handle_next(0, 3, 20);
+    atomic_store(&cow_handle_n_blocks, n_blocks - 1);
+    uint64_t handle = copy_handle_next(0, 3, 20);
+    CHECK_EQ(block_of(handle), n_blocks - 1);
+    for (uint64_t i = 1; i < N_PER_BLOCK(20); i++) /* the block itself is used to its end, up to the top of the numbers */
+        CHECK((handle = copy_handle_next(handle, 3, 20)) != 0);
+    for (int i = 0; i < 10; i++) {
+        CHECK(copy_handle_next(handle, 3, 20) == 0);
+        CHECK(copy_handle_next(0, 5, 20) == 0);
+    }
+    CHECK(copy_handle_next(old, 3, 20) != 0); /* a slot in the middle of its block goes on */
+    CHECK(atomic_load(&cow_handle_n_blocks) == n_blocks);
+}
+
+int main(void)
+{
+    RUN(test_handle__names_its_slot_for_every_number_of_index_bits);
+    RUN(test_handle__a_block_is_used_up_and_then_another_begins);
+    RUN(test_handle__no_two_are_equal_across_slots_and_pools);
+    RUN(test_handle__no_two_are_equal_across_threads);
+    RUN(test_handle__none_is_left_after_the_last_block);
+    return 0;
+}
