@@ -27,21 +27,9 @@ static void release_all(struct rig_run *run)
 
 /* ---- the sweep ---- */
 
-/* Leases a slot, compares it, grows it to the maximum and compares again; the tail without touching it, for speed. */
-static void sweep_slot(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes)
+static uint64_t largest_length(const struct rig_run *run)
 {
-    const uint64_t largest = run->geometry.max_bytes / run->geometry.unit_bytes * run->geometry.unit_bytes;
-    const struct rig_outcome outcome = rig_lend(run, reg, image, initial_bytes, largest);
-    if (outcome.kind != RIG_OUTCOME_OK || run->failed)
-        return;
-    struct rig_lease *lease = &reg->held[0];
-    rig_compare_lease(run, lease, RIG_OBSERVE_FULL);
-    const uint64_t room = largest - initial_bytes;
-    if (room == 0 || largest > RIG_MAX_LENGTH_BYTES || run->failed)
-        return;
-    (void)rig_grow(run, lease, room);
-    if (!run->failed)
-        rig_compare_lease(run, lease, RIG_OBSERVE_QUIET);
+    return run->geometry.max_bytes / run->geometry.unit_bytes * run->geometry.unit_bytes;
 }
 
 static const struct rig_image *image_of(const struct rig_run *run, uint32_t generation)
@@ -52,21 +40,45 @@ static const struct rig_image *image_of(const struct rig_run *run, uint32_t gene
     return NULL;
 }
 
-/* Every slot at once, so that each is leased: first what it is warm for, then nothing at all. */
-static void sweep(struct rig_run *run)
+/* Leases some slot for this image, with E as the slot has it, and compares all of it. */
+static struct rig_lease *sweep_lease(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t paved_bytes)
 {
     static const struct rig_image none;
-    struct rig_register registers[RIG_MAX_SLOTS] = {{{{.handle = 0}}}};
     const uint64_t unit_bytes = run->geometry.unit_bytes;
+    uint64_t initial_bytes = paved_bytes / unit_bytes * unit_bytes;
+    if (image && image->model->extent_bytes > initial_bytes) /* the unit is no divisor of the host page */
+        initial_bytes = (image->model->extent_bytes + unit_bytes - 1) / unit_bytes * unit_bytes;
+    if (initial_bytes > largest_length(run))
+        initial_bytes = largest_length(run);
+    const struct rig_outcome outcome = rig_lend(run, reg, image ? image : &none, initial_bytes, largest_length(run));
+    if (outcome.kind != RIG_OUTCOME_OK || run->failed)
+        return NULL;
+    rig_compare_lease(run, &reg->held[0], RIG_OBSERVE_FULL);
+    return &reg->held[0];
+}
+
+/* To the end of the slot; the tail is compared without touching it, which would make the file as large. */
+static void sweep_tail(struct rig_run *run, struct rig_lease *lease)
+{
+    const uint64_t room = largest_length(run) - lease->model->length_bytes;
+    if (room == 0 || largest_length(run) > RIG_MAX_LENGTH_BYTES || run->failed)
+        return;
+    (void)rig_grow(run, lease, room);
+    if (!run->failed)
+        rig_compare_lease(run, lease, RIG_OBSERVE_QUIET);
+}
+
+/* Every slot at once, so that each is leased: first with what it is warm for, then with nothing at all. */
+static void sweep(struct rig_run *run)
+{
+    struct rig_register registers[RIG_MAX_SLOTS] = {{{{.handle = 0}}}};
     for (int round = 0; round < 2 && !run->failed; round++) {
         for (uint32_t i = 0; i < run->geometry.n_slots && !run->failed; i++) {
             const struct rig_slot *slot = &run->slots[i];
             const struct rig_image *image = round == 0 ? image_of(run, slot->image_generation) : NULL;
-            uint64_t initial_bytes = round == 0 ? slot->paved_bytes / unit_bytes * unit_bytes : 0;
-            if (image && image->model->extent_bytes > initial_bytes) /* the unit is no divisor of the host page */
-                initial_bytes = (image->model->extent_bytes + unit_bytes - 1) / unit_bytes * unit_bytes;
-            const uint64_t largest = run->geometry.max_bytes / unit_bytes * unit_bytes;
-            sweep_slot(run, &registers[i], image ? image : &none, initial_bytes < largest ? initial_bytes : largest);
+            struct rig_lease *lease = sweep_lease(run, &registers[i], image, slot->paved_bytes);
+            if (lease && round == 1)
+                sweep_tail(run, lease);
         }
         for (uint32_t i = 0; i < run->geometry.n_slots && !run->failed; i++)
             if (registers[i].held[0].model)
@@ -114,11 +126,9 @@ void rig_end(struct rig_run *run)
     for (uint32_t i = 0; i < RIG_N_IMAGES && !run->failed && run->ops->read_image; i++)
         if (run->images[i].subject)
             check_image(run, &run->images[i]);
-    rig_begin_calls(run);
     if (!run->failed)
         release_all(run);
     rig_check_calls(run);
-    rig_begin_calls(run);
     if (!run->failed && run->program->world.sweep)
         sweep(run);
     rig_check_calls(run);

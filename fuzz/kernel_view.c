@@ -19,20 +19,23 @@ struct procmap_query {
 #define PROCMAP_QUERY_IOCTL _IOWR('f', 17, struct procmap_query)
 enum { PROCMAP_READABLE = 1, PROCMAP_WRITABLE = 2, PROCMAP_SHARED = 8, PROCMAP_COVERING_OR_NEXT = 16 };
 
-/* Opened once and kept; opened again in a child, whose memory is another. */
-static int open_own(const char *path, int *fd, pid_t *owner)
+static int maps_fd = -1, pagemap_fd = -1; /* opened once and kept */
+
+static int open_own(const char *path, int *fd)
 {
-    if (*fd >= 0 && *owner == getpid())
-        return *fd;
-    if (*fd >= 0)
-        close(*fd);
-    *owner = getpid();
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0)
+        *fd = open(path, O_RDONLY | O_CLOEXEC);
     return *fd;
 }
 
-static int maps_fd = -1, pagemap_fd = -1;
-static pid_t maps_owner, pagemap_owner;
+void rig_kernel_forget(void)
+{
+    if (maps_fd >= 0)
+        close(maps_fd);
+    if (pagemap_fd >= 0)
+        close(pagemap_fd);
+    maps_fd = pagemap_fd = -1;
+}
 
 /* ---- mappings ---- */
 
@@ -62,7 +65,7 @@ bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma)
 {
     static bool is_missing; /* an older kernel */
     struct procmap_query query = {.size = sizeof query, .query_flags = PROCMAP_COVERING_OR_NEXT, .query_addr = address};
-    if (is_missing || open_own("/proc/self/maps", &maps_fd, &maps_owner) < 0)
+    if (is_missing || open_own("/proc/self/maps", &maps_fd) < 0)
         return find_in_maps(address, ret_vma);
     if (ioctl(maps_fd, PROCMAP_QUERY_IOCTL, &query)) {
         if (errno == ENOENT)
@@ -113,7 +116,7 @@ int rig_kernel_residency(const void *address, uint64_t n_pages, uint64_t page_by
 {
     uint64_t entries[64];
     uint64_t first = (uintptr_t)address / page_bytes;
-    if (open_own("/proc/self/pagemap", &pagemap_fd, &pagemap_owner) < 0)
+    if (open_own("/proc/self/pagemap", &pagemap_fd) < 0)
         return -errno;
     while (n_pages) {
         const uint64_t n = n_pages < 64 ? n_pages : 64;

@@ -17,6 +17,9 @@ struct rig_vma {
  * (Linux 6.11), else /proc/self/maps. */
 bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma);
 
+/* In a child: what was opened before shows the parent. */
+void rig_kernel_forget(void);
+
 /* How many descriptors are open, not counting those that this file keeps. */
 int rig_kernel_n_descriptors(void);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* One operation on both sides. Selectors are reduced here, against what exists, and never written back into the program. */
+#include "kernel_view.h"
 #include "state.h"
 
 #include <string.h>
@@ -218,6 +219,7 @@ static const char *child(struct rig_run *run, const struct rig_lease *lease, con
 {
     uint8_t bytes[16] = {0xee};
     struct rig_fault fault;
+    rig_kernel_forget();
     if (op->form == RIG_FORK_STORE && lease->model) {
         const int64_t offset = rig_resolve(run, lease, op->at);
         if (offset >= 0 && offset < (int64_t)run->stride_bytes && rig_guest_store(lease->base + offset, 1, bytes, &fault))

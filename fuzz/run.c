@@ -148,6 +148,7 @@ static bool open_subject(struct rig_run *run)
         run->ops->range(run->subject, &base, &length_bytes);
     rig_guest_install();
     rig_guest_set_range((const void *)base, length_bytes);
+    rig_begin_calls(run);
     return true;
 }
 
@@ -197,7 +198,7 @@ static uint64_t hash_state(const struct rig_run *run)
 
 static void check_invariants(struct rig_run *run)
 {
-    const bool is_due = run->program->world.kernel == RIG_KERNEL_EACH || run->op % 8 == 3;
+    const bool is_due = run->program->world.kernel == RIG_KERNEL_EACH || run->op % 16 == 3;
     const char *broken = is_due && !run->failed && run->ops->check ? run->ops->check(run->subject) : NULL;
     if (broken)
         rig_diverge(run, "invariant", "books", "%s", broken);
@@ -207,7 +208,6 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
 {
     const enum rig_observe how = (enum rig_observe)run->program->world.observe;
     run->changed = false;
-    rig_begin_calls(run);
     *ret_outcome = rig_operate(run, op);
     rig_check_calls(run);
     if (!run->failed && how != RIG_OBSERVE_FINAL)

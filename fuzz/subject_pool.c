@@ -171,19 +171,28 @@ static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t o
     return rig_kernel_residency(base + offset, n_pages, view->page_bytes, ret_resident);
 }
 
-/* Page by page: image, zero and extension lie in different files or in none. */
-static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+/* How many of the n bytes from offset on lie in one stretch of one file, or in none; pages are looked up one by one. */
+static uint64_t find_stretch(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n, int *ret_fd, uint64_t *ret_file_offset)
 {
     const uint64_t page_bytes = self(subject)->view.page_bytes;
-    memset(ret_bytes, 0, length_bytes);
-    for (uint64_t done = 0; done < length_bytes;) {
-        uint64_t file_offset;
-        const uint64_t room = page_bytes - (offset + done) % page_bytes;
-        const uint64_t n = length_bytes - done < room ? length_bytes - done : room;
-        const int fd = cow_check_backing(pool_of(subject), slot, offset + done, &file_offset);
-        if (fd >= 0 && pread(fd, ret_bytes + done, n, (off_t)file_offset) < 0)
+    uint64_t length_bytes = page_bytes - offset % page_bytes, file_offset = 0;
+    *ret_fd = cow_check_backing(pool_of(subject), slot, offset, ret_file_offset);
+    while (length_bytes < n && cow_check_backing(pool_of(subject), slot, offset + length_bytes, &file_offset) == *ret_fd &&
+           (*ret_fd < 0 || file_offset == *ret_file_offset + length_bytes))
+        length_bytes += page_bytes;
+    return length_bytes < n ? length_bytes : n;
+}
+
+static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+{
+    for (uint64_t done = 0, n; done < length_bytes; done += n) {
+        uint64_t file_offset = 0;
+        int fd;
+        n = find_stretch(subject, slot, offset + done, length_bytes - done, &fd, &file_offset);
+        const ssize_t n_read = fd < 0 ? 0 : pread(fd, ret_bytes + done, n, (off_t)file_offset);
+        if (n_read < 0)
             return -errno;
-        done += n;
+        memset(ret_bytes + done + n_read, 0, n - (uint64_t)n_read);
     }
     return 0;
 }
