@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The fuzz target: any bytes are a program; pool and model must agree. A divergence is printed and aborts, so that the engine
  * saves the input. With RIG_COUNTERS in the environment, what was done is counted in that file, for the live line. */
+#include "mutate.h"
 #include "run.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,6 +32,30 @@ static void publish(uint64_t *counters, const struct rig_counters *of_program)
     counters[2] += of_program->n_effective;
     counters[3] += of_program->n_traps;
     counters[4] += of_program->n_divergences;
+}
+
+/* Mostly whole operations, sometimes bytes. Every mutant carries the version, so that what is saved can be replayed by
+ * the tool, which refuses others. */
+size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n_bytes, size_t n_max);
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n_bytes, size_t n_max, unsigned seed);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n_bytes, size_t n_max, unsigned seed)
+{
+    static struct rig_program program;
+    static uint8_t encoded[RIG_BINARY_MAX_BYTES];
+    struct rig_random random = {seed};
+    const size_t n_max_ops = n_max / RIG_RECORD_BYTES > 1 ? n_max / RIG_RECORD_BYTES - 1 : 0;
+    if (n_bytes > RIG_RECORD_BYTES && rig_random_below(&random, 5) == 0) {
+        n_bytes = LLVMFuzzerMutate(bytes, n_bytes, n_max);
+        bytes[0] = RIG_VERSION;
+        return n_bytes;
+    }
+    rig_program_decode(bytes, n_bytes, &program);
+    rig_program_mutate(&random, n_max_ops < RIG_MAX_OPS ? (uint32_t)n_max_ops : RIG_MAX_OPS, &program);
+    const size_t n_encoded = rig_program_encode(&program, encoded);
+    n_bytes = n_encoded < n_max ? n_encoded : n_max; /* a cut program is a program */
+    memcpy(bytes, encoded, n_bytes);
+    return n_bytes;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);

@@ -84,7 +84,7 @@ static unsigned put_size(uint8_t *bytes, unsigned which, struct rig_size size)
     for (unsigned row = 0; row < N_PRESETS; row++) {
         const struct preset *preset = &presets[which][row];
         uint32_t raw = preset->largest - size.n;
-        if (size.n > preset->largest || raw >= preset->n_values || !rig_size_equal(preset_size(preset, raw), size))
+        if (size.n > preset->largest || !rig_size_equal(preset_size(preset, raw), size))
             continue;
         rig_put_u32(bytes, preset->first | raw << 8);
         return 0;
@@ -126,7 +126,7 @@ static struct rig_world get_world(const uint8_t *head)
     world.sweep = !rig_selected(&select_no_sweep, modes >> 6 & 3);
     world.enabled = get_enabled(head);
     for (unsigned i = 0; i < N_SIZES; i++)
-        *sizes[i] = get_size(head + HEAD_SIZES + 4 * i, i, exact >> i & 1);
+        *sizes[i] = get_size(head + HEAD_SIZES + 4 * (size_t)i, i, exact >> i & 1);
     return world;
 }
 
@@ -145,7 +145,7 @@ static void put_world(uint8_t *head, const struct rig_world *world)
                   rig_selecting(&select_kernel, world->kernel) << 4 |
                   rig_selecting(&select_no_sweep, !world->sweep) << 6);
     for (unsigned i = 0; i < N_SIZES; i++)
-        exact |= put_size(head + HEAD_SIZES + 4 * i, i, sizes[i]) << i;
+        exact |= put_size(head + HEAD_SIZES + 4 * (size_t)i, i, sizes[i]) << i;
     head[HEAD_EXACT] = exact ? (uint8_t)(EXACT_MAGIC | exact) : 0;
 }
 
