@@ -4,16 +4,35 @@
 /* Outermost lock: pthread_atfork's prepare handler takes it, so that the list is whole in the child. */
 static pthread_mutex_t cow_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cow_pool *cow_fork_pools;
+/* Paving is reading, forking is writing; a fork goes first, or a busy pool would keep it waiting. */
+#ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+static const pthread_rwlock_t cow_fork_unheld = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+#else
+static const pthread_rwlock_t cow_fork_unheld = PTHREAD_RWLOCK_INITIALIZER;
+#endif
+static pthread_rwlock_t cow_fork_paving; /* cow_fork_unheld, written under cow_fork_once and in children */
 static pthread_once_t cow_fork_once = PTHREAD_ONCE_INIT;
 static int cow_fork_registered; /* pthread_atfork's result; written once, under cow_fork_once */
+
+void cow_fork_hold_off(void)
+{
+    pthread_rwlock_rdlock(&cow_fork_paving);
+}
+
+void cow_fork_allow(void)
+{
+    pthread_rwlock_unlock(&cow_fork_paving);
+}
 
 static void before_fork(void)
 {
     pthread_mutex_lock(&cow_fork_lock);
+    pthread_rwlock_wrlock(&cow_fork_paving);
 }
 
 static void after_fork_in_parent(void)
 {
+    pthread_rwlock_unlock(&cow_fork_paving);
     pthread_mutex_unlock(&cow_fork_lock);
 }
 
@@ -35,11 +54,14 @@ static void after_fork_in_child(void)
 {
     for (struct cow_pool *pool = cow_fork_pools; pool; pool = pool->next)
         seal_off(pool);
+    /* Not an unlock: glibc knows the writer by its thread's number, and that is another one here. */
+    cow_fork_paving = cow_fork_unheld;
     pthread_mutex_unlock(&cow_fork_lock);
 }
 
 static void register_handlers(void)
 {
+    cow_fork_paving = cow_fork_unheld;
     cow_fork_registered = -pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Lending slots: instantiate, grow, reset, release. */
-#include "pool.h"
+#include "fork.h"
 
 /* In the order that cowpool.h promises. */
 static int check_instance_config(const struct cow_pool *pool, const struct cow_instance_config *config)
@@ -42,8 +42,8 @@ static struct cow_slot *choose(struct cow_pool *pool, const struct cow_instance_
             *ret_handle = handle;
             return slot;
         }
-        cow_slot_retire(slot, &pool->geometry, &shard->sys);
         slot->lost = true;
+        cow_slot_retire(slot, &pool->geometry, &shard->sys);
         cow_shard_put(shard, slot);
     }
     return NULL;
@@ -60,7 +60,9 @@ static int prepare(struct cow_pool *pool, struct cow_slot *slot, const struct co
     }
     /* The pool's object behind the caller's pointer; the caller sees it const because it never changes for him. */
     struct cow_image *image = (struct cow_image *)(uintptr_t)config->image;
+    cow_fork_hold_off();
     const int result = cow_slot_pave(slot, &pool->geometry, &shard->sys, image, paved_bytes);
+    cow_fork_allow();
     if (!result && was_retired)
         cow_shard_count(&shard->n_repaved);
     return result;
@@ -68,11 +70,11 @@ static int prepare(struct cow_pool *pool, struct cow_slot *slot, const struct co
 
 int cow_instantiate(struct cow_pool *pool, const struct cow_instance_config *config, struct cow_instance *ret_instance)
 {
-    const uint64_t paved_bytes = cow_round_up(config->initial_bytes, pool->geometry.page_bytes);
     uint64_t handle;
     int result = check_instance_config(pool, config);
     if (result)
         return result;
+    const uint64_t paved_bytes = cow_round_up(config->initial_bytes, pool->geometry.page_bytes);
     struct cow_slot *slot = choose(pool, config, paved_bytes, &handle);
     if (!slot)
         return COW_FULL;

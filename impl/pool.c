@@ -195,15 +195,15 @@ int cow_pool_flush(struct cow_pool *pool)
     int first_error = 0;
     if (cow_pool_is_forked(pool))
         return COW_FORKED;
-    for (uint32_t i = 0; i < pool->n_shards; i++) {
-        struct cow_shard *shard = &pool->shards[i];
-        struct cow_slot *slot;
-        while ((slot = cow_shard_take_dead(shard))) {
-            const int result = cow_slot_strip(slot, &pool->geometry, &shard->sys);
-            cow_shard_put(shard, slot);
-            if (result && !first_error)
-                first_error = result;
-        }
+    for (uint32_t i = 0; i < pool->geometry.n_slots; i++) {
+        struct cow_slot *slot = &pool->slots[i];
+        struct cow_shard *shard = cow_pool_shard_of(pool, slot);
+        if (!cow_shard_take_if_dead(shard, slot))
+            continue;
+        const int result = cow_slot_strip(slot, &pool->geometry, &shard->sys);
+        cow_shard_put(shard, slot);
+        if (result && !first_error)
+            first_error = result;
     }
     return first_error;
 }
@@ -224,13 +224,13 @@ static void unmap(struct cow_pool *pool, uint8_t *begin, const uint8_t *end)
         (void)cow_sys_munmap(&pool->sys, begin, (size_t)(end - begin)); /* at the mapping limit the range stays: inaccessible, harmless */
 }
 
-/* Unmaps the reservation around lost slots: something else may live there by now (S4). */
+/* Unmaps the reservation around the holes: something else may live there by now (S4). */
 static void unreserve(struct cow_pool *pool)
 {
     const struct cow_geometry *geometry = &pool->geometry;
     uint8_t *begin = geometry->reservation_base;
     for (uint32_t i = 0; i < geometry->n_slots; i++)
-        if (pool->slots[i].lost) {
+        if (pool->slots[i].has_hole) {
             unmap(pool, begin, pool->slots[i].base);
             begin = pool->slots[i].base + geometry->capacity_bytes;
         }

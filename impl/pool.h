@@ -4,7 +4,7 @@
  *
  * Locks, outermost first; kernel calls are made under the first only:
  *
- *     the process's list of pools (fork.c)   >   a shard's lists (shard.h)   >   the image set (image.h)
+ *     the process's list of pools, paving (fork.c)   >   a shard's lists (shard.h)   >   the image set (image.h)
  *
  * (P1) Slot i belongs to shard i % n_shards.
  * (P2) The cookie page reads COOKIE in the process that made the pool, and 0 in every child (MADV_WIPEONFORK). */

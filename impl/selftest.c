@@ -97,13 +97,14 @@ static int fill_image(struct bench *bench)
     if (result)
         return result;
     memset(bench->zero, PATTERN, bench->page_bytes);
-    const int64_t n = cow_sys_pwrite(&bench->sys, bench->image_fd, bench->zero, bench->page_bytes, 0);
-    if (n < 0)
-        return (int)n;
+    for (size_t done = 0; done < bench->page_bytes;) { /* short counts are no lie (write(2)) */
+        const int64_t n = cow_sys_pwrite(&bench->sys, bench->image_fd, bench->zero + done, bench->page_bytes - done, done);
+        if (n <= 0 || (size_t)n > bench->page_bytes - done)
+            return n < 0 ? (int)n : COW_KERNEL;
+        done += (size_t)n;
+    }
     result = discard(bench, bench->zero);
-    if (result)
-        return result;
-    return (size_t)n == bench->page_bytes ? cow_sys_seal(&bench->sys, bench->image_fd) : COW_KERNEL;
+    return result ? result : cow_sys_seal(&bench->sys, bench->image_fd);
 }
 
 static int set_up(struct bench *bench)

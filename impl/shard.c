@@ -74,20 +74,13 @@ static struct cow_slot *find_warm(struct cow_shard *shard, const struct cow_imag
     return slot;
 }
 
-static struct cow_slot *find_dead(const struct cow_shard *shard)
-{
-    struct cow_slot *slot = shard->lists[COW_SLOT_IDLE].first;
-    while (slot && !(slot->image && atomic_load_explicit(&slot->image->dead, memory_order_relaxed)))
-        slot = slot->next;
-    return slot;
-}
-
 /* Takes it out of its lists (D1, D2). NULL is allowed. */
 static struct cow_slot *take(struct cow_shard *shard, struct cow_slot *slot)
 {
     if (!slot)
         return NULL;
     list_remove(&shard->lists[slot->state], slot);
+    slot->listed = false;
     if (slot->state == COW_SLOT_IDLE)
         bucket_remove(shard, slot);
     return slot;
@@ -116,12 +109,15 @@ struct cow_slot *cow_shard_take_retired(struct cow_shard *shard)
     return slot;
 }
 
-struct cow_slot *cow_shard_take_dead(struct cow_shard *shard)
+bool cow_shard_take_if_dead(struct cow_shard *shard, struct cow_slot *slot)
 {
     pthread_mutex_lock(&shard->lock);
-    struct cow_slot *slot = take(shard, find_dead(shard));
+    const bool is_dead = slot->listed && slot->state == COW_SLOT_IDLE && slot->image &&
+                         atomic_load_explicit(&slot->image->dead, memory_order_relaxed);
+    if (is_dead)
+        (void)take(shard, slot);
     pthread_mutex_unlock(&shard->lock);
-    return slot;
+    return is_dead;
 }
 
 void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
@@ -132,6 +128,7 @@ void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
     }
     pthread_mutex_lock(&shard->lock);
     list_append(&shard->lists[slot->state], slot);
+    slot->listed = true;
     if (slot->state == COW_SLOT_IDLE)
         bucket_insert(shard, slot);
     pthread_mutex_unlock(&shard->lock);

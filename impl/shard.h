@@ -31,8 +31,8 @@ void cow_shard_destroy(struct cow_shard *shard);
 /* A slot for this image and E: warm for them, else bare, else the longest idle; NULL if there is none. */
 struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes);
 struct cow_slot *cow_shard_take_retired(struct cow_shard *shard);
-/* An idle slot whose image is dead. */
-struct cow_slot *cow_shard_take_dead(struct cow_shard *shard);
+/* Takes this slot if it is idle and its image is dead. */
+bool cow_shard_take_if_dead(struct cow_shard *shard, struct cow_slot *slot);
 /* Puts a slot that is not LIVE into the list of its state; a lost one into none. */
 void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot);
 

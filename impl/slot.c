@@ -49,7 +49,8 @@ void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry,
     atomic_store_explicit(&slot->accessible_bytes, 0, memory_order_relaxed);
     slot->state = COW_SLOT_RETIRED;
     /* At once: after a failed fixed mapping there may be a hole, and somebody else's mmap may be on its way to it. */
-    slot->lost = slot->lost || map_reserved(slot, geometry, sys) != 0; /* (S4) */
+    slot->has_hole = map_reserved(slot, geometry, sys) != 0;
+    slot->lost = slot->lost || slot->has_hole; /* (S4) */
     forget_image(slot);
 }
 

@@ -21,7 +21,7 @@
  * (S3) The extension begins at E, the initial length rounded up: bytes of [image end, E) in a shared file would survive both
  *      the madvise and the ftruncate that reset the slot.
  * (S4) RETIRED: the whole capacity is inaccessible again; if even that mapping failed the slot is lost, is never mapped or
- *      unmapped again, and stays out of every list.
+ *      unmapped again, and stays out of every list. A slot whose handles ran out is lost too, but its range is kept.
  * (S5) BARE: as RETIRED, but nothing went wrong: the slot never held an image, or was stripped of a dead one.
  * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK and DONTDUMP, the anonymous ones no huge pages: a fixed
  *      mapping loses what was set before. */
@@ -40,7 +40,8 @@ struct cow_slot {
 
     /* Owned by the instance's thread while LIVE, else by the shard's lock or by whoever took the slot from a list. */
     enum cow_slot_state state;
-    bool lost;
+    bool lost;     /* never used again */
+    bool has_hole; /* its range could not be kept: something else may be mapped there by now */
     int extension_fd;
     uint64_t extension_bytes; /* how long the extension file is: whole host pages */
     uint64_t paved_bytes;     /* E, of IDLE and LIVE slots */
@@ -51,6 +52,7 @@ struct cow_slot {
     uint64_t last_handle;
     uint8_t *base;
 
+    bool listed; /* in a list: guarded by the shard's lock, and so is everything above while it is true */
     struct cow_slot *next, *previous;           /* in the shard's list of its state */
     struct cow_slot *warm_next, *warm_previous; /* in the shard's bucket of its image and E */
 };

@@ -29,8 +29,8 @@
  *
  * Caveats. After fork() the child holds no instance: every call there returns COW_FORKED, the slots are
  *          inaccessible, and the address range stays occupied so that nothing else can land in it. (A child made
- *          by a raw clone system call runs no fork handlers: there the range is left open and the inherited
- *          descriptors too, but every call is still refused.)
+ *          by a raw clone system call runs no fork handlers: every call is still refused there, but the range is left
+ *          open, the extension files are inherited, and so is a slot that another thread was making ready.)
  *          A guest access past `accessible` raises SIGBUS or SIGSEGV; see cow_pool_locate() and cow_trap_call().
  */
 #ifndef COWPOOL_H
@@ -107,7 +107,8 @@ struct cow_pool_config {
     enum cow_reset reset;
     uint64_t image_join_bytes; /* dense runs of data with a gap of at most this between them are joined into one
                                   mapping, the gap kept as zero bytes; 0 means COW_IMAGE_JOIN_BYTES */
-    int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE as far as needed and allowed (setrlimit(2)) */
+    int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE as far as needed and allowed (setrlimit(2)); it
+                                   stays raised whatever becomes of the pool */
     const struct cow_sys_table *sys; /* the kernel; NULL is Linux. Must outlive the pool */
 };
 
@@ -148,7 +149,7 @@ int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct 
 
 /* Gives up the caller's reference; the pointer is invalid afterwards. Never fails. Live instances keep the image
  * until they are released; idle slots keep its mapping until they are next taken for another image or cow_pool_flush()
- * is called (until then its memory is counted in dead_image_bytes). */
+ * is called (until then its memory is counted in dead_image_bytes). In a forked child: nothing happens. */
 void cow_image_drop(struct cow_image *image);
 
 /* The extent given at creation, and the bytes of file memory that hold its runs. */
@@ -174,10 +175,11 @@ struct cow_memory {
 };
 
 /* Lends a slot: its memory equals the image, then zero, up to initial_bytes (core specification 4.5.4 "Instantiation").
- * Prefers an idle slot that already maps this image at this initial length (no kernel call), then one that maps
- * nothing, then the one idle longest; slots retired by an error only when no other is left.
- * Returns 0; COW_FULL, COW_LENGTH, COW_UNALIGNED, COW_IMAGE_LONGER, COW_FOREIGN, COW_FORKED; or an errno of mmap(2),
- * madvise(2), ftruncate(2): the slot that could not be made ready is retired, nothing else has changed. */
+ * Within the hinted shard prefers an idle slot that already maps this image at this initial length (no kernel call), then
+ * one that maps nothing, then the one idle longest; then the other shards in turn, each likewise; slots retired by an
+ * error only when no other is left in any.
+ * Returns 0; the first that applies of COW_FORKED, COW_FOREIGN, COW_LENGTH, COW_UNALIGNED, COW_IMAGE_LONGER, COW_FULL; or an
+ * errno of mmap(2), madvise(2), ftruncate(2): the slot that could not be made ready is retired, nothing else has changed. */
 int cow_instantiate(struct cow_pool *pool, const struct cow_instance_config *config, struct cow_instance *ret_instance);
 
 /* Where the instance's memory is and how long it is. Returns 0, COW_STALE, COW_FORKED. */
@@ -185,8 +187,9 @@ int cow_instance_memory(const struct cow_pool *pool, struct cow_instance instanc
 
 /* memory.grow (core specification 4.4.7): adds delta_bytes, which read zero, and tells the length before.
  * Slack that becomes visible is zeroed whatever was written there. delta_bytes of 0 is allowed.
- * Returns 0; COW_LIMIT (past the maximum, or an overflowing sum), COW_UNALIGNED, COW_STALE, COW_FORKED; or ftruncate(2)'s
- * errno. After any failure the instance is exactly as it was. At most one kernel call. */
+ * Returns 0; the first that applies of COW_FORKED, COW_STALE, COW_UNALIGNED, COW_LIMIT (past the maximum, or an overflowing
+ * sum); or ftruncate(2)'s errno. After any failure the instance is exactly as it was. At most one kernel call. Under a
+ * limit on file sizes (RLIMIT_FSIZE) that call raises SIGXFSZ, as setrlimit(2) says. */
 int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes, uint64_t *ret_old_bytes);
 
 /* Makes the memory equal to what instantiate gave, in place: same handle, initial length, image bytes.
@@ -224,7 +227,8 @@ struct cow_location cow_pool_locate(const struct cow_pool *pool, const void *add
 
 /* Runs function(argument), and returns 0 when it returned, or 1 when a guest access in it was out of bounds: then
  * *ret_location says where, function's frames were left by a longjmp, and the instance is as the guest left it. A host
- * fault, and a fault outside the pool, goes to the handlers that were there before. Needs cow_trap_install(). Nests. */
+ * fault, and a fault outside the pool, goes to the handlers that were there before. Needs cow_trap_install(). Nests; function
+ * must not be left by a longjmp of the caller's own. */
 int cow_trap_call(const struct cow_pool *pool, void (*function)(void *argument), void *argument,
                   struct cow_location *ret_location);
 
