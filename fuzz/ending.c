@@ -71,7 +71,8 @@ static void sweep_tail(struct rig_run *run, struct rig_lease *lease)
 /* Every slot at once, so that each is leased: first with what it is warm for, then with nothing at all. */
 static void sweep(struct rig_run *run)
 {
-    struct rig_register registers[RIG_MAX_SLOTS] = {{{{.handle = 0}}}};
+    struct rig_register *registers = run->registers; /* all are released; what is held here is freed whatever happens */
+    _Static_assert(RIG_N_REGISTERS >= RIG_MAX_SLOTS, "a register for each slot");
     for (int round = 0; round < 2 && !run->failed; round++) {
         for (uint32_t i = 0; i < run->geometry.n_slots && !run->failed; i++) {
             const struct rig_slot *slot = &run->slots[i];
@@ -84,8 +85,6 @@ static void sweep(struct rig_run *run)
             if (registers[i].held[0].model)
                 (void)rig_release(run, &registers[i].held[0]);
     }
-    for (uint32_t i = 0; i < RIG_MAX_SLOTS; i++) /* after a divergence */
-        (void)ref_release(registers[i].held[0].model);
 }
 
 /* ---- giving back ---- */

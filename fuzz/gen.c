@@ -437,6 +437,26 @@ static bool make_stale(struct sketch *sketch, struct rig_op *op)
     return true;
 }
 
+/* A length or an extent that no memory of this pool has, or a slot too many. A reuse that is refused has released. */
+static bool make_refused(struct sketch *sketch, struct rig_op *op)
+{
+    static const uint8_t kinds[] = {RIG_IMAGE, RIG_INSTANTIATE, RIG_REUSE};
+    *op = (struct rig_op){.kind = kinds[below(sketch, sizeof kinds)], .len = steps_of(sketch, sketch->max_steps + 1)};
+    op->image = op->kind == RIG_IMAGE ? (uint8_t)below(sketch, RIG_N_IMAGES) : RIG_NO_IMAGE;
+    op->has_initial = op->kind != RIG_IMAGE;
+    if (op->kind == RIG_IMAGE)
+        return !sketch->images[op->image].exists;
+    int reg = some_register(sketch, op->kind == RIG_REUSE);
+    if (reg < 0)
+        return false;
+    op->reg = (uint8_t)reg;
+    if (op->kind == RIG_REUSE) {
+        sketch->registers[reg].is_live = false;
+        sketch->n_live--;
+    }
+    return true;
+}
+
 static bool generate_kind(struct sketch *sketch, unsigned kind, struct rig_op *op)
 {
     *op = (struct rig_op){.kind = (uint8_t)kind};
@@ -465,6 +485,8 @@ static void generate_op(struct sketch *sketch, uint32_t i, struct rig_op *op)
     if (i == 0 && generate_kind(sketch, RIG_IMAGE, op))
         return;
     if (one_in(sketch, 24) && make_stale(sketch, op))
+        return;
+    if (one_in(sketch, 60) && make_refused(sketch, op))
         return;
     for (unsigned attempt = 0; attempt < 32; attempt++)
         if (generate_kind(sketch, some_kind(sketch), op))

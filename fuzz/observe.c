@@ -14,7 +14,7 @@ static void compare(struct rig_run *run, const struct rig_lease *lease, uint64_t
     uint64_t i = 0;
     while (subject_bytes[i] == model_bytes[i])
         i++;
-    rig_diverge_byte(run, lease, offset + i, subject_bytes, n_bytes - i);
+    rig_diverge_byte(run, lease, offset + i, subject_bytes + i, n_bytes - i);
 }
 
 /* Pages that are not resident, in pieces of the buffer. */

@@ -27,8 +27,7 @@ bool rig_same_result(struct rig_run *run, int model, int subject)
 
 /* ---- selectors ---- */
 
-/* The register's own lease, live or stale; an empty register stands for the next live one, if there is any. */
-static struct rig_lease *pick_lease(struct rig_run *run, const struct rig_op *op)
+struct rig_lease *rig_pick_lease(struct rig_run *run, const struct rig_op *op)
 {
     struct rig_lease *lease = &run->registers[op->reg].held[op->age];
     for (uint32_t i = 1; i < RIG_N_REGISTERS && op->age == 0 && lease->handle == 0; i++) {
@@ -232,7 +231,7 @@ static struct rig_outcome do_fork(struct rig_run *run, const struct rig_op *op)
 {
     char said[128] = "";
     int ends[2], status;
-    const struct rig_lease *lease = pick_lease(run, op);
+    const struct rig_lease *lease = rig_pick_lease(run, op);
     if (!run->ops->in_child || pipe(ends))
         return noop;
     const pid_t pid = fork();
@@ -253,7 +252,7 @@ static struct rig_outcome do_fork(struct rig_run *run, const struct rig_op *op)
 /* Operations on one lease: a stale or null handle is refused by both sides before anything else. */
 static struct rig_outcome operate_on_lease(struct rig_run *run, const struct rig_op *op)
 {
-    struct rig_lease *lease = pick_lease(run, op);
+    struct rig_lease *lease = rig_pick_lease(run, op);
     struct cow_memory memory;
     switch (op->kind) {
     case RIG_GROW:

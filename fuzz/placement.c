@@ -28,8 +28,8 @@ void rig_check_calls(struct rig_run *run)
     run->ops->calls(run->subject, n_calls); /* nothing but operations makes calls: the next one counts from here */
     for (int call = 0; call < COW_N_CALLS && !run->failed; call++)
         if (n_calls[call] - run->n_calls[call] != run->n_expected[call])
-            rig_diverge(run, "calls", cow_call_name(call), "%ju calls of %s, where %ju were expected", (uintmax_t)(n_calls[call] - run->n_calls[call]),
-                        cow_call_name(call), (uintmax_t)run->n_expected[call]);
+            rig_diverge(run, "calls", cow_call_name((enum cow_call)call), "%ju calls of %s, where %ju were expected", (uintmax_t)(n_calls[call] - run->n_calls[call]),
+                        cow_call_name((enum cow_call)call), (uintmax_t)run->n_expected[call]);
     memcpy(run->n_calls, n_calls, sizeof run->n_calls);
     memset(run->n_expected, 0, sizeof run->n_expected);
 }

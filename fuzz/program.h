@@ -185,16 +185,16 @@ enum {
 #include "ops.def"
 #undef RIG_OP
 };
-/* Swarm testing never takes these away: without them a program does little. Kinds that are not built are among them: they
- * are refused by name, not by the mask. */
+/* Swarm testing never takes these away: without them a program does little. Kinds that are not built are among them:
+ * they are refused by name, not by the mask. */
 #define RIG_ALWAYS_ENABLED                                                                                             \
     ((uint32_t)RIG_UNBUILT_KINDS | RIG_BIT(RIG_IMAGE) | RIG_BIT(RIG_DATA) | RIG_BIT(RIG_INSTANTIATE) |                 \
      RIG_BIT(RIG_REUSE) | RIG_BIT(RIG_STORE) | RIG_BIT(RIG_GROW) | RIG_BIT(RIG_RELEASE))
 
-/* The world of a program that says nothing: two slots of 16 host pages, everything looked at, everything enabled but fork. */
+/* The world of a program that says nothing: two slots of 16 host pages, everything looked at, all but fork enabled. */
 struct rig_world rig_world_default(void);
 
-/* Whether the runner can do it today. NULL, or the name of what is not built ("fault", "growth=guard"): static storage. */
+/* Whether the runner can do it today. NULL, or the name of what is not built ("fault", "growth=guard"): static. */
 const char *rig_program_unbuilt(const struct rig_program *program);
 
 /* Field for field; operations past n_ops do not count. */
@@ -202,13 +202,13 @@ bool rig_program_equal(const struct rig_program *a, const struct rig_program *b)
 
 /* ---- binary form (program_binary.c) ---- */
 
-/* Any bytes are a program: short input is zero-extended, a partial last record is left out, the version is not looked at. */
+/* Any bytes are a program: short input is zero-extended, a partial last record left out, the version not looked at. */
 void rig_program_decode(const uint8_t *bytes, size_t n_bytes, struct rig_program *ret_program);
 /* The version byte, for tools that must refuse what they do not know. */
 unsigned rig_binary_version(const uint8_t *bytes, size_t n_bytes);
 #define RIG_BINARY_MAX_BYTES ((1 + RIG_MAX_OPS) * RIG_RECORD_BYTES)
-/* Bytes that decode to exactly this program. The program must be one that decode or parse made, and hold nothing unbuilt.
- * Returns how many bytes were written. */
+/* Bytes that decode to exactly this program. The program must be one that decode or parse made, and hold nothing
+ * unbuilt. Returns how many bytes were written. */
 size_t rig_program_encode(const struct rig_program *program, uint8_t ret_bytes[RIG_BINARY_MAX_BYTES]);
 
 /* ---- text form (program_text.c) ---- */
@@ -244,7 +244,7 @@ struct rig_random {
 };
 uint64_t rig_random_next(struct rig_random *random);                  /* splitmix64 */
 uint32_t rig_random_below(struct rig_random *random, uint32_t bound); /* 0 .. bound - 1 */
-/* A program whose operations mostly have an effect: it keeps a sketch of which registers are live and which images exist. */
+/* A program whose operations mostly have an effect: the generator keeps a sketch of what is live and what exists. */
 void rig_program_generate(struct rig_random *random, uint32_t n_ops, struct rig_program *ret_program);
 
 #endif

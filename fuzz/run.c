@@ -5,6 +5,7 @@
 #include "kernel_view.h"
 #include "state.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,6 +134,16 @@ static void set_up_geometry(struct rig_run *run)
     };
 }
 
+/* Thousands of programs a second allocate and free the same few buffers: the heap must not go back to the kernel each time. */
+static void keep_heap(void)
+{
+#ifdef __GLIBC__
+    static bool done;
+    if (!done)
+        done = mallopt(M_TRIM_THRESHOLD, 1 << 28) && mallopt(M_MMAP_THRESHOLD, 1 << 26);
+#endif
+}
+
 static bool open_subject(struct rig_run *run)
 {
     uintptr_t base = 0;
@@ -221,7 +232,21 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
 
 /* ---- expectations and the trace ---- */
 
-static struct rig_expect say(const struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+/* Where it trapped: the operation's own place, unless it straddled the end, or lay outside of slot and guard and was moved there. */
+static struct rig_at say_where(struct rig_run *run, const struct rig_op *op, int64_t trap_offset)
+{
+    const struct rig_lease *lease = rig_pick_lease(run, op);
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    if (rig_resolve(run, lease, op->at) == trap_offset)
+        return op->at;
+    if ((uint64_t)trap_offset == ref_accessible_bytes(lease->model))
+        return (struct rig_at){.edge = RIG_EDGE_ACC};
+    if (trap_offset < 0) /* the begin of the guard */
+        return (struct rig_at){.edge = RIG_EDGE_START, .minus = 1, .offset = {(uint32_t)((uint64_t)-trap_offset / page_bytes), RIG_UNIT_P}};
+    return (struct rig_at){.edge = RIG_EDGE_SLOT, .minus = 1, .offset = {(uint32_t)(run->stride_bytes - (uint64_t)trap_offset), RIG_UNIT_BYTES}};
+}
+
+static struct rig_expect say(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
 {
     struct rig_expect expect = {.kind = RIG_EXPECT_NOOP};
     if (outcome->kind == RIG_OUTCOME_OK) {
@@ -232,7 +257,7 @@ static struct rig_expect say(const struct rig_run *run, const struct rig_op *op,
             expect.size = (struct rig_size){(uint32_t)outcome->grown_bytes, RIG_UNIT_BYTES};
     } else if (outcome->kind == RIG_OUTCOME_TRAP) {
         expect.kind = RIG_EXPECT_TRAP;
-        expect.at = op->at;
+        expect.at = say_where(run, op, outcome->trap_offset);
     } else if (outcome->kind == RIG_OUTCOME_REFUSED) {
         expect.kind = outcome->refusal == COW_STALE ? RIG_EXPECT_STALE : RIG_EXPECT_REFUSED;
         if (outcome->refusal != COW_STALE)
@@ -241,13 +266,8 @@ static struct rig_expect say(const struct rig_run *run, const struct rig_op *op,
     return expect;
 }
 
-static const struct rig_lease *lease_of(const struct rig_run *run, const struct rig_op *op)
-{
-    return &run->registers[op->reg].held[0];
-}
-
 /* Whether the model did what the text says it does. */
-static bool is_as_expected(const struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome, const struct rig_expect *expect)
+static bool is_as_expected(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome, const struct rig_expect *expect)
 {
     const struct rig_expect said = say(run, op, outcome);
     switch (expect->kind) {
@@ -258,8 +278,7 @@ static bool is_as_expected(const struct rig_run *run, const struct rig_op *op, c
     case RIG_EXPECT_OK_SIZE:
         return outcome->kind == RIG_OUTCOME_OK && outcome->grown_bytes == rig_size_bytes(run, expect->size);
     case RIG_EXPECT_TRAP:
-        return outcome->kind == RIG_OUTCOME_TRAP && lease_of(run, op)->model &&
-               rig_resolve(run, lease_of(run, op), expect->at) == outcome->trap_offset;
+        return outcome->kind == RIG_OUTCOME_TRAP && rig_resolve(run, rig_pick_lease(run, op), expect->at) == outcome->trap_offset;
     default:
         return said.kind == expect->kind && strcmp(said.name, expect->name) == 0;
     }
@@ -285,7 +304,7 @@ static void check_expectation(struct rig_run *run, const struct rig_op *op, cons
     free(text);
 }
 
-static void trace(const struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
+static void trace(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
 {
     FILE *out = run->options->trace;
     const struct rig_expect said = say(run, op, outcome);
@@ -340,6 +359,7 @@ static size_t rig_n_abandoned;
 
 void rig_run(const struct rig_program *program, const struct rig_options *options, struct rig_verdict *ret_verdict)
 {
+    keep_heap();
     struct rig_run *run = calloc(1, sizeof *run);
     if (!run)
         abort();

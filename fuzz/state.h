@@ -99,6 +99,8 @@ uint64_t rig_hash(uint64_t hash, const void *bytes, uint64_t n_bytes);
 /* ---- operate.c ---- */
 /* The operation `run->op`, and what both sides agreed on. */
 struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op);
+/* Which lease an operation is about: the register's own, live or stale; an empty register stands for the next live one, if there is any. */
+struct rig_lease *rig_pick_lease(struct rig_run *run, const struct rig_op *op);
 /* Lends a slot on both sides. */
 struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes,
                             uint64_t max_bytes);

@@ -103,6 +103,13 @@ static int list_path(struct file_list *list, const char *path)
 
 /* ---- one program ---- */
 
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
 /* NULL, or what this machine lacks for it. */
 static const char *unmet_need(const struct rig_text *text)
 {
@@ -138,7 +145,7 @@ static int tell(const char *path, const struct rig_text *text, const struct rig_
     }
 }
 
-static int run_file(const char *path, const struct run_options *options, struct rig_tally *tally)
+static int run_file(const char *path, const struct run_options *options, struct rig_tally *tally, double *seconds)
 {
     static struct rig_text text; /* half a stack in size */
     struct rig_options rig = options->rig;
@@ -161,7 +168,9 @@ static int run_file(const char *path, const struct run_options *options, struct 
     if (options->trace)
         printf("# %s\n", path);
     alarm(options->timeout_seconds);
+    const double begin = now();
     rig_run(&text.program, &rig, &verdict);
+    *seconds += now() - begin; /* of running, not of reading files */
     alarm(0);
     result = tell(path, &text, &verdict);
     rig_tally_add(tally, &verdict);
@@ -184,13 +193,6 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
            seconds > 0 ? (double)sum->n_programs / seconds : 0, seconds > 0 ? (double)sum->n_effective / seconds : 0);
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 /* Which program is under way, for the parent to name after a crash. */
 static char *under_way;
 #define UNDER_WAY_BYTES 4096
@@ -199,14 +201,13 @@ static int run_all(const struct file_list *list, const struct run_options *optio
 {
     struct rig_tally tally = {.n_programs = 0};
     int worst = 0;
-    const double begin = now();
+    double seconds = 0;
     for (unsigned repeat = 0; repeat < options->n_repeats && worst == 0; repeat++)
         for (size_t i = 0; i < list->n; i++) {
             snprintf(under_way, UNDER_WAY_BYTES, "%s", list->paths[i]);
-            const int result = run_file(list->paths[i], options, &tally);
+            const int result = run_file(list->paths[i], options, &tally, &seconds);
             worst = result == 1 || worst == 0 ? result : worst; /* a divergence outranks what is unreadable */
         }
-    const double seconds = now() - begin;
     fprintf(stderr, "%ju programs, %ju operations, %ju effective: %s%s\n", (uintmax_t)tally.sum.n_programs, (uintmax_t)tally.sum.n_operations,
             (uintmax_t)tally.sum.n_effective, worst == 0 ? "all agree" : worst == 1 ? "DIVERGED" : "ERRORS", tally.sum.n_skipped ? ", some skipped" : "");
     if (options->floors && worst == 0 && rig_check_floors(stderr, &tally))
@@ -322,7 +323,7 @@ int rig_verb_run(int argc, char **argv)
 
 int rig_show_expect(struct rig_text *text)
 {
-    const struct rig_options options = {.subject = &rig_subject_model, .until = UINT32_MAX, .ret_expect = text->expect};
+    const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .ret_expect = text->expect};
     struct rig_verdict verdict;
     rig_run(&text->program, &options, &verdict);
     free(verdict.report);
