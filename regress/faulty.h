@@ -23,12 +23,12 @@ enum faulty_lie {
 struct faulty {
     struct cow_sys_table table; /* first: `self` is this */
     enum faulty_lie lie;
-    unsigned fail_at;  /* the call that fails, counted down: 1 is the next; 0 none */
-    bool for_ever;     /* and all after it */
-    bool leaves_hole;  /* a fixed mapping that fails has removed what was there (mmap(2)) */
+    unsigned fail_at;   /* the call that fails, counted down: 1 is the next; 0 none */
+    bool for_ever;      /* and all after it */
+    bool leaves_hole;   /* a fixed mapping that fails has removed what was there (mmap(2)) */
     bool misses_locked; /* DISCARD is EINVAL, as for locked memory */
-    int error;         /* what a failing call returns */
-    unsigned only;     /* 1 << enum cow_call: what may fail; 0 everything */
+    int error;          /* what a failing call returns */
+    unsigned only;      /* 1 << enum cow_call: what may fail; 0 everything */
     unsigned n_failed;
     int n_open;               /* descriptors */
     int64_t n_mapped_bytes;   /* by mappings at a place of the kernel's choice, less what was unmapped */
@@ -125,7 +125,8 @@ static int faulty_seal(const struct cow_sys_table *self, int fd)
     return it->lie == FAULTY_SEAL_DOES_NOTHING ? 0 : cow_sys_linux.seal(&cow_sys_linux, fd);
 }
 
-static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes)
+static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes,
+                             uint64_t offset_bytes)
 {
     struct faulty *it = faulty_of(self);
     if (faulty_fails(it, COW_CALL_PWRITE))

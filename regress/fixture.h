@@ -75,7 +75,8 @@ static inline bool fixture_all_are(const uint8_t *bytes, uint64_t n_bytes, uint8
 }
 
 /* Whether memory holds `value` in [offset, offset + n) and zero in the rest of its length. */
-static inline bool fixture_is_image(const struct cow_memory *memory, uint64_t offset_bytes, uint8_t value, uint64_t n_bytes)
+static inline bool fixture_is_image(const struct cow_memory *memory, uint64_t offset_bytes, uint8_t value,
+                                    uint64_t n_bytes)
 {
     const uint64_t end = offset_bytes + n_bytes;
     return end <= memory->length_bytes && fixture_all_are(memory->base, offset_bytes, 0) &&

@@ -52,25 +52,18 @@ struct process_mapping {
     char name[96];
 };
 
-/* All of a /proc file, ending in 0; the caller frees it. Not stdio, whose buffers could be mappings too. */
-static inline char *process_read(const char *path)
+/* All of a /proc file, ending in 0, until the next call. No memory is taken for it: that could land in the very hole that a
+ * test looks for. */
+static inline const char *process_read(const char *path)
 {
-    size_t n = 0, room = 1 << 20;
+    static char text[4 << 20];
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *text = malloc(room);
-    for (ssize_t got = 1; fd >= 0 && text && got > 0; n += (size_t)(got > 0 ? got : 0)) {
-        if (room - n < 65536) {
-            char *larger = realloc(text, room *= 2);
-            if (!larger)
-                break;
-            text = larger;
-        }
-        got = read(fd, text + n, room - n - 1);
-    }
+    size_t n = 0;
+    for (ssize_t got = 1; fd >= 0 && got > 0; n += (size_t)(got > 0 ? got : 0))
+        got = read(fd, text + n, sizeof text - 1 - n);
     if (fd >= 0)
         close(fd);
-    if (text)
-        text[n] = 0;
+    text[n] = 0;
     return text;
 }
 
@@ -96,42 +89,40 @@ static inline const char *process_next_line(const char *line)
 /* How many mappings have a name that contains `part`. */
 static inline int process_n_mappings(const char *part)
 {
-    char *maps = process_read("/proc/self/maps");
+    const char *maps = process_read("/proc/self/maps");
     struct process_mapping mapping;
     int n = 0;
-    for (const char *line = maps; line && *line; line = process_next_line(line))
+    for (const char *line = maps; *line; line = process_next_line(line))
         n += process_parse(line, &mapping) && strstr(mapping.name, part);
-    free(maps);
     return n;
 }
 
 /* How many bytes of [begin, begin + n_bytes) are mapped with these permissions ("---p"); NULL: any. */
 static inline uint64_t process_mapped_bytes(const void *begin, uint64_t n_bytes, const char *permissions)
 {
-    char *maps = process_read("/proc/self/maps");
+    const char *maps = process_read("/proc/self/maps");
     const uintptr_t from = (uintptr_t)begin, to = from + n_bytes;
     struct process_mapping mapping;
     uint64_t bytes = 0;
-    for (const char *line = maps; line && *line; line = process_next_line(line)) {
+    for (const char *line = maps; *line; line = process_next_line(line)) {
         if (!process_parse(line, &mapping) || (permissions && strcmp(mapping.permissions, permissions) != 0))
             continue;
         const uintptr_t low = mapping.begin > from ? mapping.begin : from, high = mapping.end < to ? mapping.end : to;
         bytes += low < high ? high - low : 0;
     }
-    free(maps);
     return bytes;
 }
 
 /* How many bytes of [begin, begin + n_bytes) lie in mappings with this flag of smaps' VmFlags ("dd": not dumped). */
 static inline uint64_t process_flagged_bytes(const void *begin, uint64_t n_bytes, const char *flag)
 {
-    char *maps = process_read("/proc/self/smaps");
+    const char *maps = process_read("/proc/self/smaps");
     const uintptr_t from = (uintptr_t)begin, to = from + n_bytes;
     struct process_mapping mapping, current = {0};
     uint64_t bytes = 0;
     char word[8];
     snprintf(word, sizeof word, " %s ", flag);
-    for (const char *line = maps; line && *line; line = process_next_line(line)) {
+    for (const char *line = maps; *line; line = process_next_line(line)) {
         if (process_parse(line, &mapping))
             current = mapping;
         if (strncmp(line, "VmFlags:", 8) != 0)
@@ -140,7 +131,6 @@ static inline uint64_t process_flagged_bytes(const void *begin, uint64_t n_bytes
         const uintptr_t low = current.begin > from ? current.begin : from, high = current.end < to ? current.end : to;
         bytes += found && found < end && low < high ? high - low : 0;
     }
-    free(maps);
     return bytes;
 }
 

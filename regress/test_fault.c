@@ -3,8 +3,8 @@
  * the other instances, the books and the reservation must be whole, the slot concerned retired, and no byte of the old
  * tenant ever visible again. The kernels that do not keep their word are in test_kernel.c. */
 #include "check.h"
-#include "fixture.h"
 #include "faulty.h"
+#include "fixture.h"
 #include "process.h"
 
 #include "pool.h"
@@ -82,8 +82,11 @@ static void open_world(struct world *world)
     const uint64_t page = fixture_page();
     uint64_t old_bytes;
     *world = (struct world){.kernel = faulty_kernel()};
-    const struct cow_pool_config config = {
-        .n_slots = 2, .max_bytes = N_PAGES * page, .guard_bytes = page, .image_join_bytes = 1, .sys = &world->kernel.table};
+    const struct cow_pool_config config = {.n_slots = 2,
+                                           .max_bytes = N_PAGES * page,
+                                           .guard_bytes = page,
+                                           .image_join_bytes = 1,
+                                           .sys = &world->kernel.table};
     CHECK_EQ(cow_pool_create(&config, &world->pool), COW_OK);
     world->first = fixture_image(world->pool, page, 10, 7, 90);
     world->second = fixture_image(world->pool, 2 * page, page, 8, page);
@@ -107,7 +110,8 @@ static void check_world(const struct world *world)
     CHECK(fixture_all_are(memory.base, memory.length_bytes, 0xb1));
     CHECK_EQ(fixture_stats(world->pool).n_lost, is_lost(world));
     if (!is_lost(world)) /* no hole that somebody else's mmap could take */
-        CHECK_EQ(process_mapped_bytes(geometry->reservation_base, geometry->reservation_bytes, NULL), geometry->reservation_bytes);
+        CHECK_EQ(process_mapped_bytes(geometry->reservation_base, geometry->reservation_bytes, NULL),
+                 geometry->reservation_bytes);
 }
 
 /* Lends slot 1 again with this much initial memory, grown to the maximum: image bytes and zero, nothing else. */
@@ -135,7 +139,8 @@ static void sweep(struct world *world)
     const struct cow_stats before = fixture_stats(world->pool);
     const bool retired = world->pool->slots[1].state == COW_SLOT_RETIRED;
     if (is_lost(world)) { /* somebody else moves in */
-        world->squatted = mmap(world->base, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == world->base;
+        world->squatted = mmap(world->base, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                               0) == world->base;
         CHECK(world->squatted);
         memset(world->base, 0x99, page);
     }
@@ -197,7 +202,8 @@ static void walk(const struct operation *operation)
     const int errors[] = {-EIO, -ENOMEM, -EINVAL};
     for (unsigned variant = 0; variant < 4; variant++)
         for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
-            struct faulty fault = {.fail_at = 1, .for_ever = variant & 1, .leaves_hole = variant & 2, .error = errors[i]};
+            struct faulty fault = {
+                .fail_at = 1, .for_ever = variant & 1, .leaves_hole = variant & 2, .error = errors[i]};
             while (step(operation, fault) && fault.fail_at < MAX_STEPS)
                 fault.fail_at++;
             CHECK(fault.fail_at < MAX_STEPS);

@@ -82,7 +82,8 @@ static int the_range_is_inaccessible_and_whole(void)
 {
     const struct cow_geometry *geometry = &pool->geometry;
     const uint64_t page = geometry->page_bytes;
-    CLAIM(process_mapped_bytes(geometry->reservation_base, geometry->reservation_bytes, NULL) == geometry->reservation_bytes);
+    CLAIM(process_mapped_bytes(geometry->reservation_base, geometry->reservation_bytes, NULL) ==
+          geometry->reservation_bytes);
     CLAIM(process_mapped_bytes(geometry->reservation_base + page, geometry->reservation_bytes - page, "---p") ==
           geometry->reservation_bytes - page);
     return 0;
@@ -95,14 +96,16 @@ static int nothing_lands_in_the_range(void)
     int n_inside = 0;
     for (int i = 0; i < 2000; i++) {
         const size_t bytes = (size_t)(1 + i % N_PAGES) * geometry->page_bytes;
-        void *mapped = mmap(NULL, bytes, i % 2 ? PROT_NONE : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *mapped =
+            mmap(NULL, bytes, i % 2 ? PROT_NONE : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         CLAIM(mapped != MAP_FAILED);
         n_inside += (uintptr_t)mapped - begin < geometry->reservation_bytes;
     }
     CLAIM(n_inside == 0);
     /* Even those that ask for a slot by its address. */
     for (uint32_t i = 0; i < N_SLOTS; i++)
-        CLAIM(mmap(pool->slots[i].base, geometry->page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != pool->slots[i].base);
+        CLAIM(mmap(pool->slots[i].base, geometry->page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+              pool->slots[i].base);
     return 0;
 }
 
@@ -117,7 +120,8 @@ static int close_unmaps_nothing(void)
 {
     const struct cow_geometry geometry = pool->geometry;
     CLAIM(cow_pool_close(pool) == COW_FORKED);
-    CLAIM(process_mapped_bytes(geometry.reservation_base, geometry.reservation_bytes, NULL) == geometry.reservation_bytes);
+    CLAIM(process_mapped_bytes(geometry.reservation_base, geometry.reservation_bytes, NULL) ==
+          geometry.reservation_bytes);
     CLAIM(process_n_files("cowpool-") == 0);
     return 0;
 }

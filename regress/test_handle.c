@@ -2,7 +2,7 @@
 /* Handles: (H1) unique in the process, (H2) never 0, (H3) used up one day. A copy of handle.c is compiled in here, so
  * that its counter can be set. */
 #define cow_handle_next copy_handle_next
-#include "handle.c"
+#include "handle.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include "check.h"
 
@@ -83,7 +83,7 @@ static void test_handle__no_two_are_equal_across_slots_and_pools(void)
 }
 
 enum { N_THREADS = 4, N_PER_THREAD = 10000 };
-static uint64_t of_threads[N_THREADS * N_PER_THREAD];
+static uint64_t of_threads[N_THREADS][N_PER_THREAD];
 
 static void *take_many(void *argument)
 {
@@ -97,14 +97,16 @@ static void *take_many(void *argument)
 static void test_handle__no_two_are_equal_across_threads(void)
 {
     pthread_t threads[N_THREADS];
+    uint64_t *all = &of_threads[0][0];
+    const size_t n = sizeof of_threads / sizeof *all;
     size_t n_equal = 0;
     for (int i = 0; i < N_THREADS; i++)
-        CHECK_EQ(pthread_create(&threads[i], NULL, take_many, &of_threads[i * N_PER_THREAD]), 0);
+        CHECK_EQ(pthread_create(&threads[i], NULL, take_many, of_threads[i]), 0);
     for (int i = 0; i < N_THREADS; i++)
         pthread_join(threads[i], NULL);
-    qsort(of_threads, N_THREADS * N_PER_THREAD, sizeof *of_threads, compare);
-    for (size_t i = 1; i < N_THREADS * N_PER_THREAD; i++)
-        n_equal += of_threads[i] == of_threads[i - 1];
+    qsort(all, n, sizeof *all, compare);
+    for (size_t i = 1; i < n; i++)
+        n_equal += all[i] == all[i - 1];
     CHECK_EQ(n_equal, 0);
 }
 
@@ -115,7 +117,8 @@ static void test_handle__none_is_left_after_the_last_block(void)
     atomic_store(&cow_handle_n_blocks, n_blocks - 1);
     uint64_t handle = copy_handle_next(0, 3, 20);
     CHECK_EQ(block_of(handle), n_blocks - 1);
-    for (uint64_t i = 1; i < N_PER_BLOCK(20); i++) /* the block itself is used to its end, up to the top of the numbers */
+    for (uint64_t i = 1; i < N_PER_BLOCK(20);
+         i++) /* the block itself is used to its end, up to the top of the numbers */
         CHECK((handle = copy_handle_next(handle, 3, 20)) != 0);
     for (int i = 0; i < 10; i++) {
         CHECK(copy_handle_next(handle, 3, 20) == 0);

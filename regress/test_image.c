@@ -21,8 +21,8 @@ static void close_pool(struct cow_pool *pool)
 }
 
 /* Makes the image, lends it, and compares with the segments copied one after the other. */
-static void expect_segments(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                            uint32_t expected_runs)
+static void expect_segments(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments,
+                            size_t n_segments, uint32_t expected_runs)
 {
     const uint64_t initial_bytes = extent_bytes + 3 < pool->max_bytes ? extent_bytes + 3 : pool->max_bytes;
     struct cow_image *image = NULL;
@@ -74,7 +74,8 @@ static void test_image__unaligned_at_both_ends(void)
     struct cow_pool *pool = open_pool(1, 16 * page, 1);
     uint8_t bytes[1 << 16];
     memset(bytes, 7, sizeof bytes);
-    const uint64_t begins[] = {0, 1, page - 1, page, page + 1}, lengths[] = {1, 2, page - 1, page, page + 1, 2 * page + 1};
+    const uint64_t begins[] = {0, 1, page - 1, page, page + 1},
+                   lengths[] = {1, 2, page - 1, page, page + 1, 2 * page + 1};
     for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
         for (size_t j = 0; j < sizeof lengths / sizeof *lengths; j++) {
             const struct cow_segment segment = {begins[i], bytes, lengths[j]};
@@ -93,8 +94,11 @@ static void test_image__empty_segments_take_nothing_but_must_lie_inside(void)
     expect_segments(pool, 8 * page, inside, 2, 0);
     expect_segments(pool, 8 * page, NULL, 0, 0);
     struct cow_image *const untouched = (struct cow_image *)pool, *image = untouched;
-    const struct cow_segment outside[] = {
-        {8 * page + 1, NULL, 0}, {UINT64_MAX, NULL, 0}, {8 * page, "a", 1}, {8 * page - 2, "abc", 3}, {1, "abc", UINT64_MAX}};
+    const struct cow_segment outside[] = {{8 * page + 1, NULL, 0},
+                                          {UINT64_MAX, NULL, 0},
+                                          {8 * page, "a", 1},
+                                          {8 * page - 2, "abc", 3},
+                                          {1, "abc", UINT64_MAX}};
     const uint64_t n_calls = fixture_n_calls(pool);
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)
         CHECK_EQ(cow_image_create(pool, 8 * page, &outside[i], 1, &image), COW_IMAGE_BOUNDS);
@@ -110,8 +114,8 @@ static void test_image__runs_are_joined_over_gaps_of_at_most_join_bytes(void)
 {
     const uint64_t page = fixture_page();
     struct cow_pool *pool = open_pool(1, 64 * page, 2 * page);
-    const struct cow_segment joined[] = {{3 * page, "d", 1}, {page - 1, "a", 1}};        /* gap: pages 1 and 2 */
-    const struct cow_segment apart[] = {{4 * page + 9, "d", 1}, {page - 1, "a", 1}};     /* gap: pages 1, 2 and 3 */
+    const struct cow_segment joined[] = {{3 * page, "d", 1}, {page - 1, "a", 1}};    /* gap: pages 1 and 2 */
+    const struct cow_segment apart[] = {{4 * page + 9, "d", 1}, {page - 1, "a", 1}}; /* gap: pages 1, 2 and 3 */
     const struct cow_segment third[] = {{4 * page, "d", 1}, {0, "a", 1}, {2 * page, "b", 1}}; /* a bridge, given last */
     expect_segments(pool, 64 * page, joined, 2, 1);
     expect_segments(pool, 64 * page, apart, 2, 2);

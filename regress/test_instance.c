@@ -106,7 +106,8 @@ static void test_instance__grow_past_limit_is_refused(void)
     uint64_t old_bytes = 42;
     CHECK_EQ(fixture_lend(pool, NULL, page, 3 * page, &instance), COW_OK);
     const uint64_t n_calls = fixture_n_calls(pool);
-    const uint64_t too_much[] = {2 * page + 1, 3 * page, 8 * page, 4 * GIB, UINT64_MAX, UINT64_MAX - page + 1, UINT64_MAX - page};
+    const uint64_t too_much[] = {2 * page + 1,          3 * page,         8 * page, 4 * GIB, UINT64_MAX,
+                                 UINT64_MAX - page + 1, UINT64_MAX - page};
     for (size_t i = 0; i < sizeof too_much / sizeof *too_much; i++) {
         CHECK_EQ(cow_instance_grow(pool, instance, too_much[i], &old_bytes), COW_LIMIT);
         CHECK_EQ(old_bytes, 42);
@@ -139,20 +140,26 @@ static void refuse(struct cow_pool *pool, struct cow_instance_config config, int
 static void test_instance__refusals_come_in_their_order(void)
 {
     struct cow_pool *other = fixture_pool(1, 64), *pool = NULL;
-    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = 8 * 65536, .unit_bytes = 65536};
+    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = UINT64_C(8) * 65536, .unit_bytes = 65536};
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
     const uint64_t unit = 65536;
-    struct cow_image *image = fixture_image(pool, 2 * unit, 0, 1, 10), *foreign = fixture_image(other, 2 * unit, 0, 1, 10);
+    struct cow_image *image = fixture_image(pool, 2 * unit, 0, 1, 10),
+                     *foreign = fixture_image(other, 2 * unit, 0, 1, 10);
     struct cow_instance only;
     CHECK_EQ(fixture_lend(pool, NULL, 0, unit, &only), COW_OK);
-    refuse(pool, (struct cow_instance_config){.image = foreign, .initial_bytes = 9 * unit + 1, .max_bytes = 1}, COW_FOREIGN);
+    refuse(pool, (struct cow_instance_config){.image = foreign, .initial_bytes = 9 * unit + 1, .max_bytes = 1},
+           COW_FOREIGN);
     refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = unit + 1, .max_bytes = 1}, COW_LENGTH);
-    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 1, .max_bytes = 8 * unit + 1}, COW_LENGTH);
+    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 1, .max_bytes = 8 * unit + 1},
+           COW_LENGTH);
     refuse(pool, (struct cow_instance_config){.initial_bytes = UINT64_MAX, .max_bytes = UINT64_MAX}, COW_LENGTH);
     refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 1, .max_bytes = unit}, COW_UNALIGNED);
-    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 0, .max_bytes = unit + 1}, COW_UNALIGNED);
-    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = unit, .max_bytes = 8 * unit}, COW_IMAGE_LONGER);
-    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 2 * unit, .max_bytes = 8 * unit}, COW_FULL);
+    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 0, .max_bytes = unit + 1},
+           COW_UNALIGNED);
+    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = unit, .max_bytes = 8 * unit},
+           COW_IMAGE_LONGER);
+    refuse(pool, (struct cow_instance_config){.image = image, .initial_bytes = 2 * unit, .max_bytes = 8 * unit},
+           COW_FULL);
     /* Growth: stale, unaligned, limit. */
     uint64_t old_bytes = 42;
     CHECK_EQ(cow_instance_grow(pool, (struct cow_instance){only.id + 2}, 8 * unit + 1, &old_bytes), COW_STALE);
@@ -193,7 +200,9 @@ static void test_instance__stale_null_and_foreign_handles_are_refused(void)
     const struct cow_memory memory = fixture_memory(pool, now);
     CHECK_EQ(memory.slot, 0); /* the same slot as before */
     memset(memory.base, 0x33, page);
-    const uint64_t bad[] = {0, old.id, foreign.id, now.id ^ 1, now.id ^ 2, now.id + 4, now.id - 4, now.id | UINT64_C(1) << 63, UINT64_MAX, 3};
+    const uint64_t bad[] = {0,          old.id,     foreign.id, now.id ^ 1,
+                            now.id ^ 2, now.id + 4, now.id - 4, now.id | UINT64_C(1) << 63,
+                            UINT64_MAX, 3};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         refuse_handle(pool, bad[i]);
     refuse_handle(other, now.id);
@@ -325,8 +334,6 @@ static void test_instance__memories_of_no_bytes(void)
     close_pool(pool);
 }
 
-
-
 static void touch(void *address)
 {
     *(volatile uint8_t *)address = 1;
@@ -334,7 +341,8 @@ static void touch(void *address)
 
 static void test_instance__four_gigabytes_are_reached_to_the_last_byte(void)
 {
-    const struct cow_pool_config config = {.n_slots = 2, .max_bytes = 4 * GIB, .guard_bytes = 2 * GIB, .unit_bytes = 65536};
+    const struct cow_pool_config config = {
+        .n_slots = 2, .max_bytes = 4 * GIB, .guard_bytes = 2 * GIB, .unit_bytes = 65536};
     struct cow_instance instance;
     struct cow_location location;
     uint64_t old_bytes;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Kernels on which no pool can be made: calls fail one after the other during creation, or do not keep their word. */
 #include "check.h"
-#include "fixture.h"
 #include "faulty.h"
+#include "fixture.h"
 #include "process.h"
 
 #include "pool.h"
@@ -11,7 +11,8 @@
 
 static int create(struct faulty *kernel, struct cow_pool **ret_pool)
 {
-    const struct cow_pool_config config = {.n_slots = 3, .max_bytes = 4 * fixture_page(), .n_shards = 2, .sys = &kernel->table};
+    const struct cow_pool_config config = {
+        .n_slots = 3, .max_bytes = 4 * fixture_page(), .n_shards = 2, .sys = &kernel->table};
     return cow_pool_create(&config, ret_pool);
 }
 
@@ -96,8 +97,9 @@ static void test_kernel__a_fork_after_failed_creations_is_uneventful(void)
 
 static void test_kernel__one_that_does_not_keep_its_word_is_refused(void)
 {
-    const enum faulty_lie lies[] = {FAULTY_MADVISE_DOES_NOTHING,   FAULTY_MADVISE_GIVES_ZERO, FAULTY_FTRUNCATE_DOES_NOTHING,
-                                    FAULTY_FTRUNCATE_KEEPS_BYTES, FAULTY_SEAL_DOES_NOTHING,  FAULTY_PWRITE_WRITES_NOTHING};
+    const enum faulty_lie lies[] = {FAULTY_MADVISE_DOES_NOTHING,   FAULTY_MADVISE_GIVES_ZERO,
+                                    FAULTY_FTRUNCATE_DOES_NOTHING, FAULTY_FTRUNCATE_KEEPS_BYTES,
+                                    FAULTY_SEAL_DOES_NOTHING,      FAULTY_PWRITE_WRITES_NOTHING};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
         for (int again = 0; again < 2; again++) {
             struct faulty kernel = faulty_kernel();

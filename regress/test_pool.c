@@ -24,7 +24,8 @@ static void refuse(struct cow_pool_config config, int expected)
     CHECK_EQ(create(config, &pool), expected);
     CHECK(pool == untouched);
     CHECK_EQ(process_n_descriptors(), n_descriptors);
-    CHECK_EQ(process_mapped_bytes(NULL, UINTPTR_MAX, "---p"), bytes);
+    CHECK(process_mapped_bytes(NULL, UINTPTR_MAX, "---p") <=
+          bytes); /* less when AddressSanitizer takes some of its own */
 }
 
 /* Made, works on the smallest and the largest memory, and leaves nothing. */
@@ -91,7 +92,8 @@ static void test_pool__guards_are_where_the_picture_says(void)
 {
     const uint64_t page = fixture_page();
     struct cow_pool *pool = NULL;
-    CHECK_EQ(create((struct cow_pool_config){.n_slots = 3, .max_bytes = 2 * page + 1, .guard_bytes = page + 1}, &pool), COW_OK);
+    CHECK_EQ(create((struct cow_pool_config){.n_slots = 3, .max_bytes = 2 * page + 1, .guard_bytes = page + 1}, &pool),
+             COW_OK);
     const struct cow_geometry *geometry = &pool->geometry;
     CHECK_EQ(geometry->capacity_bytes, 3 * page);
     CHECK_EQ(geometry->stride_bytes, 5 * page);
@@ -201,7 +203,7 @@ static void test_pool__statistics_count_what_was_done(void)
     CHECK_EQ(fixture_lend(pool, image, 2 * page, 4 * page, &a), COW_OK);
     CHECK_EQ(fixture_lend(pool, NULL, page, 4 * page, &b), COW_OK);
     CHECK_EQ(cow_instance_grow(pool, a, page, &old_bytes), COW_OK);
-    CHECK_EQ(cow_instance_grow(pool, a, 0, &old_bytes), COW_OK);         /* no growth */
+    CHECK_EQ(cow_instance_grow(pool, a, 0, &old_bytes), COW_OK);           /* no growth */
     CHECK_EQ(cow_instance_grow(pool, a, 9 * page, &old_bytes), COW_LIMIT); /* nor this */
     CHECK_EQ(cow_instance_reset(pool, b), COW_OK);
     CHECK_EQ(cow_instance_release(pool, a), COW_OK);

@@ -6,6 +6,8 @@
 #define N_RANDOM 100000
 #define N_GENERATED 10000
 
+#define RECORD ((size_t)RIG_RECORD_BYTES)
+
 static struct rig_program program, again;
 static uint8_t bytes[RIG_BINARY_MAX_BYTES + 100];
 
@@ -21,7 +23,7 @@ static void check_round_trip(void)
 {
     static uint8_t encoded[RIG_BINARY_MAX_BYTES];
     size_t n = rig_program_encode(&program, encoded);
-    CHECK_EQ(n, (1 + program.n_ops) * RIG_RECORD_BYTES);
+    CHECK_EQ(n, (1 + program.n_ops) * RECORD);
     CHECK_EQ(rig_binary_version(encoded, n), RIG_VERSION);
     memset(&again, 0xee, sizeof again);
     rig_program_decode(encoded, n, &again);
@@ -66,7 +68,7 @@ static void test_binary__random_bytes_decode_to_programs_within_bounds_that_enco
     for (int i = 0; i < N_RANDOM; i++) {
         size_t n = random_bytes(&random, i % 50 ? 600 : sizeof bytes);
         rig_program_decode(bytes, n, &program);
-        size_t n_ops = n < 2 * RIG_RECORD_BYTES ? 0 : n / RIG_RECORD_BYTES - 1;
+        size_t n_ops = n < 2 * RECORD ? 0 : n / RECORD - 1;
         CHECK_EQ(program.n_ops, n_ops > RIG_MAX_OPS ? RIG_MAX_OPS : n_ops);
         CHECK(!rig_program_unbuilt(&program));
         CHECK(program.world.n_slots >= 1 && program.world.n_slots <= RIG_MAX_SLOTS);
@@ -94,7 +96,7 @@ static void test_binary__nothing_and_zeros_are_the_default_world(void)
 {
     struct rig_program normal = {.world = rig_world_default()};
     memset(bytes, 0, sizeof bytes);
-    for (size_t n = 0; n < 2 * RIG_RECORD_BYTES; n++) {
+    for (size_t n = 0; n < 2 * RECORD; n++) {
         rig_program_decode(n ? bytes : NULL, n, &program);
         CHECK(rig_program_equal(&program, &normal));
     }
@@ -106,23 +108,23 @@ static void test_binary__changing_a_record_leaves_the_others_alone(void)
     static struct rig_program before;
     struct rig_random random = {3};
     for (int i = 0; i < 1000; i++) {
-        memset(bytes, 0, RIG_RECORD_BYTES);
-        size_t n_bytes = 21 * RIG_RECORD_BYTES;
-        for (size_t k = RIG_RECORD_BYTES; k < n_bytes; k++)
+        memset(bytes, 0, RECORD);
+        size_t n_bytes = 21 * RECORD;
+        for (size_t k = RECORD; k < n_bytes; k++)
             bytes[k] = (uint8_t)rig_random_next(&random);
         rig_program_decode(bytes, n_bytes, &before);
         uint32_t changed = rig_random_below(&random, 20);
-        bytes[(1 + changed) * RIG_RECORD_BYTES + rig_random_below(&random, RIG_RECORD_BYTES)] ^= 0xff;
+        bytes[(1 + changed) * RECORD + rig_random_below(&random, RECORD)] ^= 0xff;
         rig_program_decode(bytes, n_bytes, &program);
         program.ops[changed] = before.ops[changed];
         CHECK(rig_program_equal(&program, &before));
     }
 }
 
-static void check_n_survives(uint32_t n, uint8_t unit)
+static void check_n_survives(uint32_t n, unsigned unit)
 {
     program = (struct rig_program){.world = rig_world_default(), .n_ops = 3};
-    struct rig_size size = {n, n ? unit : (uint8_t)RIG_UNIT_BYTES};
+    struct rig_size size = {n, n ? (uint8_t)unit : (uint8_t)RIG_UNIT_BYTES};
     program.world.max = size;
     program.world.guard = size;
     if (n)
@@ -135,13 +137,23 @@ static void check_n_survives(uint32_t n, uint8_t unit)
 
 static void test_binary__every_number_has_bytes_in_every_unit(void)
 {
-    for (uint8_t unit = 0; unit < RIG_N_UNITS; unit++) {
+    for (unsigned unit = 0; unit < RIG_N_UNITS; unit++) {
         for (uint32_t n = 0; n < 70000; n += n < 600 ? 1 : 97)
             check_n_survives(n, unit);
         check_n_survives(0xffff, unit);
         check_n_survives(0x10000, unit);
         check_n_survives(RIG_MAX_N, unit);
     }
+}
+
+static void test_binary__a_unit_of_zero_cannot_be_spelled_out(void)
+{
+    memset(bytes, 0, sizeof bytes);
+    bytes[19] = 0xff;
+    rig_program_decode(bytes, RECORD, &program);
+    CHECK_EQ(program.world.max.n, 0);
+    CHECK_EQ(program.world.guard.n, 0);
+    CHECK_EQ(program.world.unit.n, 1);
 }
 
 static void test_binary__random_numbers_are_mostly_small(void)
@@ -168,8 +180,8 @@ static void test_binary__a_disabled_kind_becomes_a_store(void)
         for (unsigned kind = 0; kind < 256; kind++) {
             memset(bytes, 0, sizeof bytes);
             memset(bytes + 3, disable ? 0xff : 0, 3);
-            bytes[RIG_RECORD_BYTES] = (uint8_t)kind;
-            rig_program_decode(bytes, 2 * RIG_RECORD_BYTES, &program);
+            bytes[RECORD] = (uint8_t)kind;
+            rig_program_decode(bytes, 2 * RECORD, &program);
             n_of[disable][program.ops[0].kind]++;
         }
     }
@@ -187,10 +199,10 @@ static void test_binary__one_header_byte_in_256_enables_fork(void)
 {
     unsigned n_forking = 0;
     memset(bytes, 0, sizeof bytes);
-    bytes[RIG_RECORD_BYTES] = 255;
+    bytes[RECORD] = 255;
     for (unsigned magic = 0; magic < 256; magic++) {
         bytes[6] = (uint8_t)magic;
-        rig_program_decode(bytes, 2 * RIG_RECORD_BYTES, &program);
+        rig_program_decode(bytes, 2 * RECORD, &program);
         CHECK(program.ops[0].kind == (program.world.enabled & 1u << RIG_FORK ? RIG_FORK : RIG_STORE));
         n_forking += program.ops[0].kind == RIG_FORK;
         check_round_trip();
@@ -203,21 +215,81 @@ static void test_binary__whole_records_count_up_to_256(void)
     static const struct {
         size_t n_bytes;
         uint32_t n_ops;
-    } cases[] = {{0, 0},  {19, 0}, {20, 0},         {39, 0},         {40, 1},
-                 {59, 1}, {60, 2}, {256 * 20, 255}, {257 * 20, 256}, {5200, 256}};
+    } cases[] = {{0, 0}, {19, 0}, {20, 0}, {39, 0}, {40, 1}, {59, 1}, {60, 2}, {5120, 255}, {5140, 256}, {5200, 256}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rig_program_decode(bytes, cases[i].n_bytes, &program);
         CHECK_EQ(program.n_ops, cases[i].n_ops);
     }
 }
 
+/* Flips a bit of each field in turn; `again` is its equal otherwise. */
+#define CHECK_TELLS(field)                                                                                             \
+    do {                                                                                                               \
+        CHECK(rig_program_equal(&program, &again));                                                                    \
+        again.field ^= 1;                                                                                              \
+        CHECK(!rig_program_equal(&program, &again));                                                                   \
+        again.field ^= 1;                                                                                              \
+    } while (0)
+#define CHECK_TELLS_SIZE(field)                                                                                        \
+    do {                                                                                                               \
+        CHECK_TELLS(field.n);                                                                                          \
+        CHECK_TELLS(field.unit);                                                                                       \
+    } while (0)
+#define CHECK_TELLS_AT(field)                                                                                          \
+    do {                                                                                                               \
+        CHECK_TELLS(field.edge);                                                                                       \
+        CHECK_TELLS(field.minus);                                                                                      \
+        CHECK_TELLS_SIZE(field.offset);                                                                                \
+    } while (0)
+
+static void test_binary__equality_tells_every_field_of_the_world(void)
+{
+    program = again = (struct rig_program){.world = rig_world_default(), .n_ops = 3};
+    CHECK_TELLS(n_ops);
+    CHECK_TELLS(world.n_slots);
+    CHECK_TELLS(world.n_lanes);
+    CHECK_TELLS(world.growth);
+    CHECK_TELLS(world.reset);
+    CHECK_TELLS(world.observe);
+    CHECK_TELLS(world.probe);
+    CHECK_TELLS(world.kernel);
+    CHECK_TELLS(world.sweep);
+    CHECK_TELLS_SIZE(world.max);
+    CHECK_TELLS_SIZE(world.unit);
+    CHECK_TELLS_SIZE(world.guard);
+    CHECK_TELLS_SIZE(world.resident);
+    CHECK_TELLS(world.queue);
+    CHECK_TELLS(world.warm);
+    CHECK_TELLS(world.enabled);
+}
+
+static void test_binary__equality_tells_every_field_of_an_operation(void)
+{
+    program = again = (struct rig_program){.world = rig_world_default(), .n_ops = 3};
+    const size_t n_single = offsetof(struct rig_op, literal) + sizeof program.ops[0].literal; /* fields of one byte */
+    for (size_t i = 0; i < n_single; i++) {
+        ((uint8_t *)&again.ops[2])[i] ^= 1;
+        CHECK(!rig_program_equal(&program, &again));
+        ((uint8_t *)&again.ops[2])[i] ^= 1;
+    }
+    CHECK_TELLS_AT(ops[2].at);
+    CHECK_TELLS_AT(ops[2].other);
+    CHECK_TELLS_SIZE(ops[2].len);
+    CHECK_TELLS_SIZE(ops[2].len2);
+    again.ops[3].kind ^= 1;
+    CHECK(rig_program_equal(&program, &again));
+}
+
 int main(void)
 {
+    RUN(test_binary__equality_tells_every_field_of_the_world);
+    RUN(test_binary__equality_tells_every_field_of_an_operation);
     RUN(test_binary__random_bytes_decode_to_programs_within_bounds_that_encode_back);
     RUN(test_binary__generated_programs_encode_back);
     RUN(test_binary__nothing_and_zeros_are_the_default_world);
     RUN(test_binary__changing_a_record_leaves_the_others_alone);
     RUN(test_binary__every_number_has_bytes_in_every_unit);
+    RUN(test_binary__a_unit_of_zero_cannot_be_spelled_out);
     RUN(test_binary__random_numbers_are_mostly_small);
     RUN(test_binary__a_disabled_kind_becomes_a_store);
     RUN(test_binary__one_header_byte_in_256_enables_fork);

@@ -211,19 +211,18 @@ static void test_text__bytes_that_no_editor_shows_are_reported(void)
 
 static void test_text__limits_are_reported(void)
 {
-    static char source[20000];
-    strcpy(source, HEAD "# ");
-    memset(source + strlen(source), 'x', 998);
+    static char source[sizeof HEAD + (RIG_MAX_OPS + 1) * sizeof "flush"];
+    snprintf(source, sizeof source, HEAD "#%999d", 0);
     CHECK_EQ(parse(source), 0);
-    strcat(source, "x");
+    snprintf(source, sizeof source, HEAD "#%1000d", 0);
     check_error(source, 2, 1001, "expected at most 1000 bytes in a line");
 
-    strcpy(source, HEAD);
+    size_t n = (size_t)snprintf(source, sizeof source, HEAD);
     for (int i = 0; i < RIG_MAX_OPS; i++)
-        strcat(source, "flush\n");
+        n += (size_t)snprintf(source + n, sizeof source - n, "flush\n");
     CHECK_EQ(parse(source), 0);
     CHECK_EQ(text.program.n_ops, RIG_MAX_OPS);
-    strcat(source, "flush\n");
+    snprintf(source + n, sizeof source - n, "flush\n");
     check_error(source, 258, 1, "expected at most 256 operations, found 'flush'");
 
     check_error(HEAD "data 0 stamp 268435456", 2, 14, "the number is too large: at most 268435455 here");

@@ -37,8 +37,10 @@ static void test_locate__every_place_of_the_picture(void)
     const uint8_t *base = fixture_memory(pool, a).base;
     const struct cow_location nowhere = {.place = COW_PLACE_ELSEWHERE, .slot = COW_NO_SLOT};
     const struct cow_location before = {.place = COW_PLACE_OUT_OF_BOUNDS, .slot = COW_NO_SLOT};
-    const struct cow_location inside = {COW_PLACE_HOST_FAULT, 0, 0, 2 * page, a}, past = {COW_PLACE_OUT_OF_BOUNDS, 0, 0, 2 * page, a};
-    const struct cow_location empty = {COW_PLACE_OUT_OF_BOUNDS, 1, 0, 0, b}, idle = {COW_PLACE_OUT_OF_BOUNDS, 2, 0, 0, {0}};
+    const struct cow_location inside = {COW_PLACE_HOST_FAULT, 0, 0, 2 * page, a},
+                              past = {COW_PLACE_OUT_OF_BOUNDS, 0, 0, 2 * page, a};
+    const struct cow_location empty = {COW_PLACE_OUT_OF_BOUNDS, 1, 0, 0, b},
+                              idle = {COW_PLACE_OUT_OF_BOUNDS, 2, 0, 0, {0}};
     const struct {
         const void *address;
         struct cow_location expected;
@@ -104,7 +106,8 @@ static void load(void *address)
     (void)*(volatile uint8_t *)address;
 }
 
-static void expect_trap(const struct cow_pool *pool, void (*function)(void *), uint8_t *address, uint32_t slot, uint64_t offset_bytes)
+static void expect_trap(const struct cow_pool *pool, void (*function)(void *), uint8_t *address, uint32_t slot,
+                        uint64_t offset_bytes)
 {
     struct cow_location location = {0};
     CHECK_EQ(cow_trap_call(pool, function, address, &location), 1);
@@ -121,14 +124,14 @@ static void test_trap__says_the_exact_address_of_sigbus_and_sigsegv(void)
     struct cow_location location = {.offset_bytes = 42};
     CHECK_EQ(fixture_lend(pool, NULL, page, 4 * page, &instance), COW_OK);
     uint8_t *base = fixture_memory(pool, instance).base;
-    for (int round = 0; round < 3; round++) { /* the signal is not left blocked */
-        expect_trap(pool, store, base + page, 0, page);                 /* past the file's end: SIGBUS */
+    for (int round = 0; round < 3; round++) {           /* the signal is not left blocked */
+        expect_trap(pool, store, base + page, 0, page); /* past the file's end: SIGBUS */
         expect_trap(pool, load, base + page + 1, 0, page + 1);
         expect_trap(pool, load, base + 4 * page - 1, 0, 4 * page - 1);
-        expect_trap(pool, store, base + 4 * page, 0, 4 * page);         /* the guard: SIGSEGV */
+        expect_trap(pool, store, base + 4 * page, 0, 4 * page); /* the guard: SIGSEGV */
         expect_trap(pool, load, base + 5 * page - 1, 0, 5 * page - 1);
-        expect_trap(pool, store, base + 5 * page, 1, 0);                /* a bare slot */
-        expect_trap(pool, store, base - 1, COW_NO_SLOT, 2 * page - 1);  /* the guard before the first */
+        expect_trap(pool, store, base + 5 * page, 1, 0);               /* a bare slot */
+        expect_trap(pool, store, base - 1, COW_NO_SLOT, 2 * page - 1); /* the guard before the first */
     }
     CHECK_EQ(cow_trap_call(pool, store, base + page - 1, &location), 0);
     CHECK_EQ(location.offset_bytes, 42); /* written only for a trap */
@@ -185,7 +188,8 @@ static void expect_handed_on(const struct cow_pool *pool, void *address, int sig
             (void)cow_trap_call(pool, store, address, &location);
         else
             store(address);
-        CHECK(!"the store went through");
+        const bool store_went_through = true;
+        CHECK(!store_went_through);
     }
     CHECK_EQ(n_handed_on, n + 1);
     CHECK_EQ(last_signal, signal_number);

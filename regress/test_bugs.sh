@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# Puts each historic bug of regress/bugs back into the pool and watches it being found: by its witness, and by corpus/ without
+# the witness, each time with the line that the patch announces. Unpatched, the witnesses agree. Also holds the patches to
+# their form: small, and saying where the bug was and what it breaks.
+set -euo pipefail
+cd "${SOURCE_DIR:-$(dirname "$0")/..}"
+build=$(realpath "${BUILD_DIR:-build}") lockstep=$(realpath "${LOCKSTEP:-build/lockstep}")
+max_changed_lines=14 max_witness_ops=8
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# What the build says about itself: the patched sources must be compiled alike.
+option() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
+[[ -z $(option COW_SANITIZE) ]] || skip "another build does this: a sanitizer's report would hide the line"
+read -ra compile <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -g -w -Iimpl -Iimpl/include"
+[[ $(option COW_DEBUG) != ON ]] || compile+=(-DCOW_DEBUG=1)
+[[ $(option COW_HOSTILE) != ON ]] || compile+=(-DCOW_HOSTILE=1)
+# The rig as it was built, and behind it the unpatched pool, of which the linker takes the files that were not compiled anew.
+rig=("$build"/CMakeFiles/lockstep.dir/fuzz/*.o "$build"/libcow_{rig,reference,impl}.a)
+
+dir=$(mktemp -d)
+export GIT_CEILING_DIRECTORIES=${dir%/*} # git apply shall not take it for a part of a repository around it
+trap 'rm -rf "$dir"' EXIT
+n_failed=0
+
+# says KEY PATCH: what its header says under that key
+says() { sed -n "/^--- a\//q; s/^$1: //p" "$2"; }
+
+# form PATCH: prints what is wrong with how it is written
+form() {
+    local patch=$1 key invariant
+    for key in Source Effect Breaks Oracle Finds Witness; do
+        [[ $(says "$key" "$patch" | grep -c .) == 1 ]] || echo "its header has no line '$key:', or more than one"
+    done
+    for invariant in $(says Breaks "$patch" | grep -oE '\([A-Z][0-9]+\)'); do
+        grep -rqF " $invariant " impl || echo "there is no invariant $invariant in impl"
+    done
+    # Of unchanged lines: one before the first change and behind the last one, up to two between changes.
+    awk -v most="$max_changed_lines" '
+        function close_hunk() { if (in_hunk && (!changed || leading != 1 || run != 1)) bad = 1 }
+        /^--- a\// { close_hunk(); in_hunk = 0; is_diff = 1; next }
+        /^\+\+\+ b\// { next }
+        /^@@/ { close_hunk(); in_hunk = 1; changed = leading = run = 0; next }
+        in_hunk && /^[-+]/ { if (!changed) leading = run; if (run > 2) bad = 1; run = 0; changed = 1; n++; next }
+        in_hunk && /^( |$)/ { run++ }
+        END {
+            close_hunk()
+            if (bad) print "its context is not one line"
+            if (!is_diff || n == 0 || n > most) print "it changes " n + 0 " lines: 1 to " most " are wanted"
+        }' "$patch"
+    # Nothing else: a patch that adapts a test or the rig proves nothing.
+    ! grep -E '^(---|\+\+\+) ' "$patch" | grep -vE '^(--- a|\+\+\+ b)/impl/[^ ]+\.[ch]$' || echo "it touches more than impl/"
+}
+
+# apply PATCH INTO: both tools that people use must take it, exactly where it says
+apply() {
+    local tool n_tools=0
+    for tool in "git apply" "patch -p1 -F0 --batch --silent -i"; do
+        command -v "${tool%% *}" >/dev/null || continue
+        rm -rf "$2"
+        mkdir -p "$2"
+        cp -r impl "$2"
+        (cd "$2" && $tool "$1") || return 1
+        n_tools=$((n_tools + 1))
+    done
+    ((n_tools))
+}
+
+# build_patched PATCH TREE: makes TREE/lockstep
+build_patched() {
+    local sources
+    mapfile -t sources < <(sed -n 's/^+++ b\///p' "$1" | grep '\.c$')
+    ! grep -q '^+++ b/.*\.h$' "$1" || sources=(impl/*.c impl/sys/*.c)
+    (cd "$2" && "${compile[@]}" "${sources[@]}" "${rig[@]}" -pthread -o lockstep)
+}
+
+# witness_form PATCH WITNESS
+witness_form() {
+    local n_ops
+    [[ -f $2 ]] || { echo "its witness $2 does not exist" && return; }
+    [[ $(basename "$2") == "$(basename "$1" .patch | tr '[:upper:]' '[:lower:]')"-*.ops ]] || echo "its witness is not named after it"
+    n_ops=$(grep -cvE '^ *(#|$|cowpool-ops |pool |needs |image |data )' "$2" || true)
+    ((n_ops <= max_witness_ops)) || echo "its witness has $n_ops operations: at most $max_witness_ops"
+    [[ $(sed -n 2p "$2") == '# '* ]] || echo "its witness does not begin with the story"
+    "$lockstep" fmt --check "$2" >/dev/null || echo "its witness is not as lockstep fmt writes it"
+    "$lockstep" run "$2" >"$dir/out" 2>"$dir/err" || echo "its witness does not agree on the unpatched pool: $(tail -n 1 "$dir/err")"
+    ! grep -q SKIPPED "$dir/err" || echo "its witness was skipped here"
+}
+
+# try PATCH: prints what is wrong, if anything is; leaves the table's columns in $dir/row
+try() {
+    local patch finds witness status=0 line n_found
+    patch=$(realpath "$1") finds=$(says Finds "$1") witness=$(says Witness "$1")
+    : >"$dir/row"
+    form "$patch"
+    witness_form "$patch" "$witness"
+    apply "$patch" "$dir/tree" >"$dir/log" 2>&1 || { echo "it does not apply" && cat "$dir/log" && return; }
+    build_patched "$patch" "$dir/tree" >"$dir/log" 2>&1 || { echo "it does not compile" && cat "$dir/log" && return; }
+
+    "$dir/tree/lockstep" run "$witness" >"$dir/out" 2>/dev/null || status=$?
+    line=$(head -n 1 "$dir/out")
+    [[ $status == 1 && $line =~ ^($finds)$ ]] || echo "its witness ends with status $status and '$line', not with 1 and '$finds'"
+
+    # A program whose divergence leaves its pool open costs descriptors; not so many that the others could not run.
+    "$dir/tree/lockstep" run --timeout 20 corpus >"$dir/out" 2>/dev/null || true
+    n_found=$(grep -cE "^($finds)$" "$dir/out" || true)
+    ((n_found)) || echo "no program of corpus finds it$(sed '1s/^/; the first other line is: /;2,$d' "$dir/out")"
+    echo "$n_found ${line:-nothing}" >"$dir/row"
+}
+
+n_corpus=$(find corpus -name '*.ops' | wc -l)
+shopt -s nullglob
+patches=(regress/bugs/*.patch)
+((${#patches[@]})) || { echo "not ok: there is no patch in regress/bugs" && exit 1; }
+for patch in "${patches[@]}"; do
+    try "$patch" >"$dir/complaints" 2>&1
+    verdict=ok
+    if [[ -s $dir/complaints ]]; then
+        verdict="not ok"
+        n_failed=$((n_failed + 1))
+    fi
+    read -r n_found line <"$dir/row" || true
+    printf '%-6s %-4s %3s of %s corpus programs   %s\n' "$verdict" "$(basename "$patch" .patch)" "${n_found:-0}" "$n_corpus" "${line:-}"
+    sed 's/^/       /' "$dir/complaints"
+done
+echo "bugs: $((${#patches[@]} - n_failed)) of ${#patches[@]} found"
+exit $((n_failed > 0))

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* One pool, several threads: each verifies what it is lent and what it wrote, while another makes and drops images, flushes,
+ * reads statistics and locates addresses. ThreadSanitizer runs this too. */
+#include "check.h"
+#include "fixture.h"
+
+#include "pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+enum { N_WORKERS = 4, N_SLOTS = 6, N_PAGES = 6, N_IMAGES = 3, N_ROUNDS = 1500 };
+
+struct shared {
+    struct cow_pool *pool;
+    struct cow_image *images[N_IMAGES];
+    atomic_int n_working;
+    atomic_int n_wrong; /* every claim that failed, in any thread */
+    atomic_int line;    /* the last of them */
+    atomic_uint next_worker;
+};
+
+#define EXPECT(condition)                                                                                              \
+    ((condition) ? (void)0 : (atomic_fetch_add(&shared->n_wrong, 1), atomic_store(&shared->line, __LINE__)))
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Image k holds 100 bytes of 0x40 + k at k pages. */
+static void expect_fresh(struct shared *shared, const struct cow_memory *memory, unsigned k)
+{
+    EXPECT(fixture_is_image(memory, k * fixture_page(), k ? (uint8_t)(0x40 + k) : 0, 100));
+}
+
+static void use(struct shared *shared, struct cow_instance instance, unsigned k, uint32_t *random, uint8_t mark)
+{
+    struct cow_pool *pool = shared->pool;
+    struct cow_memory memory = fixture_memory(pool, instance);
+    const struct cow_location location = cow_pool_locate(pool, memory.base);
+    uint64_t old_bytes = 0;
+    EXPECT(location.place == COW_PLACE_HOST_FAULT && location.instance.id == instance.id);
+    expect_fresh(shared, &memory, k);
+    memset(memory.base, mark, memory.length_bytes);
+    if (next_random(random) % 2) {
+        const uint64_t delta_bytes = next_random(random) % (memory.max_bytes - memory.length_bytes + 1);
+        EXPECT(cow_instance_grow(pool, instance, delta_bytes, &old_bytes) == COW_OK);
+        EXPECT(fixture_all_are(memory.base, old_bytes, mark));
+        EXPECT(fixture_all_are(memory.base + old_bytes, delta_bytes, 0));
+        memset(memory.base + old_bytes, mark, delta_bytes);
+        memory = fixture_memory(pool, instance);
+    }
+    if (next_random(random) % 8 == 0)
+        sched_yield();
+    EXPECT(fixture_all_are(memory.base, memory.length_bytes, mark)); /* nobody else was here */
+    if (next_random(random) % 4 == 0) {
+        EXPECT(cow_instance_reset(pool, instance) == COW_OK);
+        memory = fixture_memory(pool, instance);
+        expect_fresh(shared, &memory, k);
+    }
+}
+
+static void *work(void *argument)
+{
+    struct shared *shared = argument;
+    const uint32_t worker = atomic_fetch_add(&shared->next_worker, 1);
+    uint32_t random = worker * 7919 + 1;
+    for (int round = 0; round < N_ROUNDS; round++) {
+        const unsigned k = next_random(&random) % (N_IMAGES + 1);
+        const struct cow_instance_config config = {
+            .image = k ? shared->images[k - 1] : NULL,
+            .initial_bytes = 4 * fixture_page() + next_random(&random) % 2,
+            .max_bytes = N_PAGES * fixture_page(),
+            .shard_hint = worker,
+        };
+        struct cow_instance instance;
+        EXPECT(cow_instantiate(shared->pool, &config, &instance) == COW_OK); /* there are more slots than threads */
+        use(shared, instance, k, &random, (uint8_t)(0x80 + worker));
+        EXPECT(cow_instance_release(shared->pool, instance) == COW_OK);
+        EXPECT(cow_instance_release(shared->pool, instance) == COW_STALE);
+    }
+    atomic_fetch_sub(&shared->n_working, 1);
+    return NULL;
+}
+
+/* Images come, are used once, and go while they are live; and all that may be asked at any time is asked. */
+static void *churn(void *argument)
+{
+    struct shared *shared = argument;
+    struct cow_pool *pool = shared->pool;
+    const uint64_t page = fixture_page();
+    uint32_t random = 99;
+    while (atomic_load(&shared->n_working)) {
+        struct cow_image *image = fixture_image(pool, page, 0, 0x77, 50);
+        struct cow_instance instance;
+        struct cow_stats stats;
+        EXPECT(image != NULL);
+        EXPECT(fixture_lend(pool, image, page, page, &instance) == COW_OK);
+        cow_image_drop(image);
+        const struct cow_memory memory = fixture_memory(pool, instance);
+        EXPECT(fixture_is_image(&memory, 0, 0x77, 50));
+        EXPECT(cow_pool_stats(pool, &stats) == COW_OK);
+        EXPECT(stats.n_live >= 1 && stats.n_live <= N_WORKERS + 1 && stats.n_images == N_IMAGES &&
+               stats.n_retired == 0);
+        for (int i = 0; i < 20; i++)
+            (void)cow_pool_locate(pool, pool->geometry.reservation_base +
+                                            next_random(&random) % pool->geometry.reservation_bytes);
+        EXPECT(cow_instance_release(pool, instance) == COW_OK);
+        if (next_random(&random) % 4 == 0)
+            EXPECT(cow_pool_flush(pool) == COW_OK);
+    }
+    return NULL;
+}
+
+static void run_with_shards(uint32_t n_shards)
+{
+    const struct cow_pool_config config = {
+        .n_slots = N_SLOTS, .max_bytes = N_PAGES * fixture_page(), .n_shards = n_shards, .image_join_bytes = 1};
+    struct shared shared = {.n_working = N_WORKERS};
+    pthread_t threads[N_WORKERS + 1];
+    CHECK_EQ(cow_pool_create(&config, &shared.pool), COW_OK);
+    for (unsigned k = 1; k <= N_IMAGES; k++)
+        CHECK((shared.images[k - 1] = fixture_image(shared.pool, 4 * fixture_page(), k * fixture_page(),
+                                                    (uint8_t)(0x40 + k), 100)) != NULL);
+    for (int i = 0; i <= N_WORKERS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, i < N_WORKERS ? work : churn, &shared), 0);
+    for (int i = 0; i <= N_WORKERS; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    if (atomic_load(&shared.n_wrong))
+        printf("the last claim that failed in a thread: line %d\n", atomic_load(&shared.line));
+    CHECK_EQ(atomic_load(&shared.n_wrong), 0);
+    CHECK(cow_pool_check(shared.pool) == NULL);
+    CHECK_EQ(cow_pool_flush(shared.pool), COW_OK);
+    const struct cow_stats stats = fixture_stats(shared.pool);
+    CHECK_EQ(stats.n_live, 0);
+    CHECK_EQ(stats.dead_image_bytes, 0);
+    CHECK(stats.n_instantiations > UINT64_C(1) * N_WORKERS * N_ROUNDS && stats.n_warm > 0);
+    CHECK(stats.n_resets >= stats.n_instantiations);
+    CHECK_EQ(cow_pool_close(shared.pool), COW_OK);
+}
+
+static void test_threads__share_a_pool_of_one_shard(void)
+{
+    run_with_shards(1);
+}
+
+static void test_threads__share_a_pool_of_four_shards(void)
+{
+    run_with_shards(4);
+}
+
+/* ---- references to one image ---- */
+
+static void *refer(void *argument)
+{
+    for (int i = 0; i < 400000; i++) {
+        cow_image_ref(argument);
+        cow_image_unref(argument);
+    }
+    return NULL;
+}
+
+static void test_threads__refer_to_one_image(void)
+{
+    pthread_t threads[N_WORKERS];
+    struct cow_pool *pool = fixture_pool(1, 1);
+    struct cow_image *image = fixture_image(pool, 1, 0, 1, 1);
+    for (int i = 0; i < N_WORKERS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, refer, image), 0);
+    for (int i = 0; i < N_WORKERS; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    CHECK_EQ(atomic_load(&image->refs), 1);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* ---- many pools at once: the process's list of them ---- */
+
+static void *make_pools(void *argument)
+{
+    struct shared *shared = argument;
+    for (int i = 0; i < 100; i++) {
+        struct cow_pool *pool = fixture_pool(2, 1);
+        struct cow_instance instance = {0};
+        EXPECT(pool != NULL && fixture_lend(pool, NULL, 1, 1, &instance) == COW_OK);
+        EXPECT(cow_pool_close(pool) == COW_BUSY);
+        EXPECT(cow_instance_release(pool, instance) == COW_OK);
+        EXPECT(cow_pool_close(pool) == COW_OK);
+    }
+    return NULL;
+}
+
+static void test_threads__make_and_close_pools(void)
+{
+    struct shared shared = {0};
+    pthread_t threads[N_WORKERS];
+    for (int i = 0; i < N_WORKERS; i++)
+        CHECK_EQ(pthread_create(&threads[i], NULL, make_pools, &shared), 0);
+    for (int i = 0; i < N_WORKERS; i++)
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    CHECK_EQ(atomic_load(&shared.n_wrong), 0);
+}
+
+int main(void)
+{
+    RUN(test_threads__share_a_pool_of_one_shard);
+    RUN(test_threads__share_a_pool_of_four_shards);
+    RUN(test_threads__refer_to_one_image);
+    RUN(test_threads__make_and_close_pools);
+    return 0;
+}
