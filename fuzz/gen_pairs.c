@@ -43,14 +43,15 @@ static bool needs_lease(unsigned kind)
 
 static const struct {
     uint8_t n_slots, observe, probe, kernel;
-    struct rig_size max, unit, guard, initial, step;
+    struct rig_size max, unit, guard, initial, smaller, step;
 } worlds[RIG_N_PAIR_WORLDS] = {
     [RIG_PAIR_HOST_PAGES] = {.n_slots = 2,
                              .observe = RIG_OBSERVE_FULL,
-                             .max = {6, RIG_UNIT_P},
+                             .max = {7, RIG_UNIT_P},
                              .unit = {1, RIG_UNIT_P},
                              .guard = {1, RIG_UNIT_P},
-                             .initial = {2, RIG_UNIT_P},
+                             .initial = {3, RIG_UNIT_P},
+                             .smaller = {2, RIG_UNIT_P},
                              .step = {1, RIG_UNIT_P}},
     [RIG_PAIR_BYTES] = {.n_slots = 3,
                         .observe = RIG_OBSERVE_QUIET,
@@ -59,13 +60,15 @@ static const struct {
                         .unit = {1, RIG_UNIT_BYTES},
                         .guard = {2, RIG_UNIT_P},
                         .initial = {5011, RIG_UNIT_BYTES},
+                        .smaller = {5008, RIG_UNIT_BYTES},
                         .step = {3500, RIG_UNIT_BYTES}},
     [RIG_PAIR_HUNDREDS] = {.n_slots = 2,
                            .observe = RIG_OBSERVE_FINAL,
                            .kernel = RIG_KERNEL_EACH,
                            .max = {5, RIG_UNIT_P},
                            .unit = {100, RIG_UNIT_BYTES},
-                           .initial = {5100, RIG_UNIT_BYTES},
+                           .initial = {9100, RIG_UNIT_BYTES},
+                           .smaller = {5100, RIG_UNIT_BYTES},
                            .step = {3100, RIG_UNIT_BYTES}},
 };
 
@@ -169,13 +172,11 @@ static void emit_drop(struct sketch *sketch, unsigned letter)
 
 /* ---- leases ---- */
 
-static void emit_lease(struct sketch *sketch, unsigned kind, unsigned reg, unsigned image)
+static void emit_lease(struct sketch *sketch, unsigned kind, unsigned reg, unsigned image, struct rig_size initial)
 {
-    emit(sketch, (struct rig_op){.kind = (uint8_t)kind,
-                                 .reg = (uint8_t)reg,
-                                 .image = (uint8_t)image,
-                                 .has_initial = 1,
-                                 .len = worlds[sketch->world].initial});
+    const struct rig_op op = {
+        .kind = (uint8_t)kind, .reg = (uint8_t)reg, .image = (uint8_t)image, .has_initial = 1, .len = initial};
+    emit(sketch, op);
     sketch->is_live[reg] = true;
     sketch->has_image[reg] = image != RIG_NO_IMAGE;
 }
@@ -189,7 +190,8 @@ static void emit_release(struct sketch *sketch, unsigned reg)
 
 static void lend_anew(struct sketch *sketch, unsigned reg, unsigned image)
 {
-    emit_lease(sketch, sketch->is_live[reg] ? RIG_REUSE : RIG_INSTANTIATE, reg, image);
+    const unsigned kind = sketch->is_live[reg] ? RIG_REUSE : RIG_INSTANTIATE;
+    emit_lease(sketch, kind, reg, image, worlds[sketch->world].initial);
 }
 
 static unsigned some_tenant(const struct sketch *sketch)
@@ -206,7 +208,9 @@ static void emit_range(struct sketch *sketch, unsigned kind, unsigned reg)
     struct rig_op op = {.kind = (uint8_t)kind, .reg = (uint8_t)reg, .at = subject_of(sketch, reg), .len = bytes_of(16)};
     if (kind == RIG_HOSTREAD)
         op.at = reading_place(sketch, reg, 16);
-    if (sketch->motif % 2 && op.at.edge == RIG_EDGE_END && op.at.minus) {
+    if (kind == RIG_SCRIBBLE && sketch->is_first && sketch->second == RIG_GROW) /* which makes the slack visible */
+        op.at = place(RIG_EDGE_END, 16);
+    if ((sketch->motif % 2 || kind == RIG_SCRIBBLE) && op.at.edge == RIG_EDGE_END && op.at.minus) {
         op.form = RIG_RANGE_TO;
         op.len = bytes_of(0);
         op.other = place(kind == RIG_FILL ? RIG_EDGE_END : RIG_EDGE_ACC, 0);
@@ -276,7 +280,8 @@ static void emit_kind(struct sketch *sketch, unsigned kind, unsigned reg)
         break;
     case RIG_INSTANTIATE:
     case RIG_REUSE:
-        emit_lease(sketch, kind, reg, some_tenant(sketch));
+        emit_lease(sketch, kind, reg, some_tenant(sketch),
+                   sketch->motif % 4 == 1 ? worlds[sketch->world].initial : worlds[sketch->world].smaller);
         break;
     case RIG_RELEASE:
         emit_release(sketch, reg);
