@@ -96,7 +96,7 @@ static void write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t 
 static struct rig_outcome load_or_store(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease)
 {
     struct rig_access access = {.kind = op->kind == RIG_STORE ? RIG_ACCESS_STORE : RIG_ACCESS_LOAD, .width = op->kind == RIG_PROBE ? 1 : op->width};
-    const int64_t lowest = rig_lowest_offset(run, lease), highest = (int64_t)run->stride_bytes - (int64_t)access.width;
+    const int64_t lowest = rig_lowest_offset(run), highest = (int64_t)run->stride_bytes - (int64_t)access.width;
     access.offset = rig_resolve(run, lease, op->at);
     access.offset = access.offset < lowest ? lowest : access.offset > highest ? highest : access.offset;
     if (access.offset < lowest) /* a slot narrower than the access */

@@ -47,7 +47,7 @@ static int floor_share(FILE *out, const char *what, uint64_t part, uint64_t whol
 /* Operations that can be refused: the rest can only succeed or do nothing. */
 static bool is_fallible(unsigned kind)
 {
-    return kind != RIG_DATA && kind != RIG_DROP && kind != RIG_FLUSH && kind != RIG_FORK && kind != RIG_SCRIBBLE;
+    return kind != RIG_DATA && kind != RIG_DROP && kind != RIG_FLUSH && kind != RIG_FORK;
 }
 
 static bool is_built(unsigned kind)

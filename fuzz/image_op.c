@@ -66,6 +66,18 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     }
     rig_keep_image(run, image.model);
     run->changed = true;
+    run->built_by = run->op + 1;
     *letter = image;
+    return (struct rig_outcome){.kind = RIG_OUTCOME_OK};
+}
+
+struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op)
+{
+    uint32_t i = run->op;
+    while (i > 0 && run->program->ops[i].kind == RIG_DATA)
+        i--;
+    if (run->program->ops[i].kind != RIG_IMAGE || run->program->ops[i].form != RIG_FORM_PLAIN)
+        return noop;
+    run->changed = run->built_by == i + 1 && data_bytes(run, op) > 0;
     return (struct rig_outcome){.kind = RIG_OUTCOME_OK};
 }

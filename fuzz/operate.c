@@ -72,8 +72,6 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
 {
     struct rig_lease lease = {.image = *image, .generation = ++run->generation};
     struct cow_memory memory;
-    if (initial_bytes > RIG_MAX_LENGTH_BYTES && initial_bytes <= run->geometry.max_bytes)
-        return noop;
     const int model = ref_instantiate(&run->model, image->model, initial_bytes, max_bytes, &lease.model);
     const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
     if (!rig_same_result(run, model, subject)) {
@@ -88,6 +86,8 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
         lease.slot = memory.slot;
         lease.base = memory.base;
         lease.previous_bytes = run->slots[lease.slot].accessible_bytes;
+        lease.reached_bytes = run->slots[lease.slot].reached_bytes;
+        lease.peak_bytes = ref_accessible_bytes(lease.model);
         rig_place_lease(run, &lease);
     } else if (!run->failed) {
         rig_diverge(run, "placement", "nowhere", "slot %u does not exist", memory.slot);
@@ -132,6 +132,7 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
     if (lease->model) {
         rig_expect_reset(run, lease);
         count_reset(run, lease);
+        lease->reached_bytes = lease->peak_bytes > lease->reached_bytes ? lease->peak_bytes : lease->reached_bytes;
     }
     const int model = ref_reset(lease->model);
     (void)rig_same_result(run, model, run->ops->reset(run->subject, lease->handle));
@@ -149,9 +150,17 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
         return refused(model);
     if (model_old != subject_old)
         rig_diverge(run, "length", "old", "grow tells an old length of %ju bytes, not %ju", (uintmax_t)subject_old, (uintmax_t)model_old);
+    if (lease->peak_bytes < ref_accessible_bytes(lease->model))
+        lease->peak_bytes = ref_accessible_bytes(lease->model);
     run->changed = run->changed || delta_bytes;
     run->verdict->counters.n_grows += delta_bytes != 0;
     return (struct rig_outcome){.kind = RIG_OUTCOME_OK, .grown_bytes = lease->model->length_bytes};
+}
+
+/* More than the rig has memory for, though the pool would not refuse it. */
+static bool is_too_long(const struct rig_run *run, uint64_t length_bytes, uint64_t max_bytes)
+{
+    return length_bytes > RIG_MAX_LENGTH_BYTES && length_bytes <= max_bytes && max_bytes <= run->geometry.max_bytes;
 }
 
 static struct rig_outcome grow(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease)
@@ -165,7 +174,8 @@ static struct rig_outcome grow(struct rig_run *run, const struct rig_op *op, str
             return noop;
         delta_bytes = (uint64_t)target - lease->model->length_bytes;
     }
-    if (lease->model && delta_bytes > RIG_MAX_LENGTH_BYTES && delta_bytes <= lease->model->max_bytes - lease->model->length_bytes)
+    if (lease->model && delta_bytes <= lease->model->max_bytes - lease->model->length_bytes &&
+        is_too_long(run, lease->model->length_bytes + delta_bytes, lease->model->max_bytes))
         return noop;
     return rig_grow(run, lease, delta_bytes);
 }
@@ -174,9 +184,9 @@ static struct rig_outcome instantiate(struct rig_run *run, const struct rig_op *
 {
     const struct rig_image *image = pick_image(run, op->image);
     uint64_t initial_bytes, max_bytes;
-    if (run->registers[op->reg].held[0].model)
-        return noop;
     choose_limits(run, op, image, &initial_bytes, &max_bytes);
+    if (run->registers[op->reg].held[0].model || is_too_long(run, initial_bytes, max_bytes))
+        return noop;
     return rig_lend(run, &run->registers[op->reg], image, initial_bytes, max_bytes);
 }
 
@@ -184,6 +194,10 @@ static struct rig_outcome instantiate(struct rig_run *run, const struct rig_op *
 static struct rig_outcome reuse(struct rig_run *run, const struct rig_op *op)
 {
     struct rig_lease *lease = &run->registers[op->reg].held[op->age];
+    uint64_t initial_bytes, max_bytes;
+    choose_limits(run, op, pick_image(run, op->image), &initial_bytes, &max_bytes);
+    if (is_too_long(run, initial_bytes, max_bytes)) /* nothing at all, not half of it */
+        return noop;
     if (op->age || lease->model) {
         const struct rig_outcome outcome = rig_release(run, lease);
         if (outcome.kind != RIG_OUTCOME_OK || run->failed)
@@ -278,8 +292,8 @@ struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op)
     switch (op->kind) {
     case RIG_IMAGE:
         return rig_make_image(run, op);
-    case RIG_DATA: /* the image operation has taken it already */
-        return run->op && (run->program->ops[run->op - 1].kind == RIG_IMAGE || run->program->ops[run->op - 1].kind == RIG_DATA) ? ok : noop;
+    case RIG_DATA:
+        return rig_account_data(run, op);
     case RIG_DROP:
         if (!image->subject)
             return noop;

@@ -159,13 +159,25 @@ static void expect_paving(struct rig_run *run, const struct rig_lease *lease, ui
     expect(run, COW_CALL_MADVISE, 2 + (paved_bytes > 0));
 }
 
-/* The image's pages must be its file's, not a copy: nobody has written to them yet. */
+static uint64_t first_data_page(const struct rig_run *run, const struct rig_image *image)
+{
+    uint64_t first = image->model->data_end_bytes - 1;
+    for (uint32_t i = 0; i < image->n_segments; i++)
+        if (image->segments[i].length_bytes && image->segments[i].offset_bytes < first)
+            first = image->segments[i].offset_bytes;
+    return first / run->geometry.page_bytes * run->geometry.page_bytes;
+}
+
+/* The image's pages must be its file's, not a copy: nobody has written to them yet. (But a hostile build of the pool writes to
+ * slack, and so to a page that reaches past the length.) */
 static void check_mapping(struct rig_run *run, const struct rig_lease *lease)
 {
     uint8_t page;
     if (!run->ops->residency || !lease->image.subject || lease->image.model->data_end_bytes == 0)
         return;
-    const uint64_t offset = (lease->image.model->data_end_bytes - 1) / run->geometry.page_bytes * run->geometry.page_bytes;
+    const uint64_t offset = first_data_page(run, &lease->image);
+    if (offset + run->geometry.page_bytes > lease->model->initial_bytes)
+        return;
     if (run->ops->residency(run->subject, lease->slot, offset, 1, &page) == 0 && (page & (RIG_PAGE_PRESENT | RIG_PAGE_FILE)) == RIG_PAGE_PRESENT)
         rig_diverge(run, "mapping", "image", "the image's page at offset %ju is a private copy before anybody wrote to it", (uintmax_t)offset);
 }
@@ -201,4 +213,5 @@ void rig_place_release(struct rig_run *run, const struct rig_lease *lease)
     slot->live = false;
     slot->idle_since = ++run->clock;
     slot->accessible_bytes = ref_accessible_bytes(lease->model);
+    slot->reached_bytes = lease->peak_bytes;
 }

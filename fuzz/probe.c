@@ -2,11 +2,10 @@
 /* Traps: a guest access on both sides, and the probes that try the bounds of every live memory. */
 #include "state.h"
 
-int64_t rig_lowest_offset(const struct rig_run *run, const struct rig_lease *lease)
+int64_t rig_lowest_offset(const struct rig_run *run)
 {
-    if (run->guard_bytes)
-        return -(int64_t)run->guard_bytes;
-    return lease->slot == 0 ? -(int64_t)run->geometry.page_bytes : 0; /* the first slot always has a guard before it */
+    /* Without a guard the slot before comes first. (The first slot has one all the same; but which slot it is must not matter.) */
+    return -(int64_t)run->guard_bytes;
 }
 
 static const char *place_of(const struct rig_run *run, const struct rig_lease *lease, int64_t offset)
@@ -16,7 +15,7 @@ static const char *place_of(const struct rig_run *run, const struct rig_lease *l
         return "before";
     if ((uint64_t)offset < accessible_bytes)
         return "inside";
-    if ((uint64_t)offset < lease->previous_bytes)
+    if ((uint64_t)offset < lease->reached_bytes)
         return "previous";
     return (uint64_t)offset < run->capacity_bytes ? "beyond" : "guard";
 }
@@ -62,16 +61,16 @@ static bool find_place(const struct rig_run *run, const struct rig_lease *lease,
     const bool has_room = accessible_bytes < run->stride_bytes;
     const uint64_t offsets[N_PROBES] = {
         [PROBE_ACCESSIBLE] = accessible_bytes,
-        [PROBE_PREVIOUS] = lease->previous_bytes - 1,
+        [PROBE_PREVIOUS] = lease->reached_bytes - 1,
         [PROBE_MIDDLE] = accessible_bytes + (run->stride_bytes - accessible_bytes) / 2,
         [PROBE_LAST] = run->stride_bytes - 1,
     };
     if (kind == PROBE_BEFORE) {
         *ret_offset = -1;
-        return rig_lowest_offset(run, lease) < 0;
+        return rig_lowest_offset(run) < 0;
     }
     *ret_offset = (int64_t)offsets[kind];
-    return has_room && (kind != PROBE_PREVIOUS || lease->previous_bytes > accessible_bytes);
+    return has_room && (kind != PROBE_PREVIOUS || lease->reached_bytes > accessible_bytes);
 }
 
 static void probe(struct rig_run *run, struct rig_lease *lease, uint32_t kind)
@@ -96,7 +95,7 @@ static void probe_some(struct rig_run *run)
     struct rig_lease *lease = &run->registers[op->reg].held[0];
     const bool moved = op->kind == RIG_INSTANTIATE || op->kind == RIG_REUSE || op->kind == RIG_GROW || op->kind == RIG_RESET;
     if (run->changed && moved && lease->model)
-        probe(run, lease, lease->previous_bytes > ref_accessible_bytes(lease->model) ? PROBE_PREVIOUS : PROBE_ACCESSIBLE);
+        probe(run, lease, lease->reached_bytes > ref_accessible_bytes(lease->model) ? PROBE_PREVIOUS : PROBE_ACCESSIBLE);
     if (run->op % 8 != 5)
         return;
     lease = &run->registers[run->op / 8 % RIG_N_REGISTERS].held[0];

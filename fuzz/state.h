@@ -34,6 +34,8 @@ struct rig_lease {
     uint32_t generation;
     uint32_t slot;
     uint64_t previous_bytes;  /* the accessible end of the slot's tenant before */
+    uint64_t reached_bytes;   /* how far that one could reach at most, and this one before it was reset */
+    uint64_t peak_bytes;      /* how far it could reach at most so far */
     uint8_t *base;
 };
 
@@ -48,6 +50,7 @@ struct rig_slot {
     bool image_is_dead, image_has_file;
     uint64_t paved_bytes;
     uint64_t accessible_bytes; /* of the last tenant, at its end */
+    uint64_t reached_bytes;    /* and at its peak */
     uint64_t idle_since;
 };
 
@@ -73,6 +76,7 @@ struct rig_run {
     uint64_t clock; /* of idle_since */
     uint32_t op;    /* the operation under way */
     uint32_t generation;
+    uint32_t built_by; /* 1 + the image operation that made the newest image; 0: none yet */
     bool changed; /* the operation changed bytes, a length or a lease */
     bool failed;
     uint64_t n_calls[COW_N_CALLS], n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
@@ -113,6 +117,8 @@ bool rig_same_result(struct rig_run *run, int model, int subject);
 
 /* ---- image_op.c ---- */
 struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op);
+/* A data operation: the image operation has taken it already, if there was one. */
+struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op);
 
 /* ---- access.c ---- */
 struct rig_outcome rig_operate_guest(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
@@ -135,7 +141,7 @@ void rig_compare_lease(struct rig_run *run, const struct rig_lease *lease, enum 
 void rig_probe(struct rig_run *run);
 /* A guest access on both sides; the offset must lie in the slot or in a guard. */
 struct rig_outcome rig_guest_access(struct rig_run *run, struct rig_lease *lease, struct rig_access *access);
-int64_t rig_lowest_offset(const struct rig_run *run, const struct rig_lease *lease);
+int64_t rig_lowest_offset(const struct rig_run *run);
 
 /* ---- placement.c ---- */
 void rig_expect_image(struct rig_run *run, const struct ref_image *image);

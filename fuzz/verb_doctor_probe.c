@@ -46,15 +46,15 @@ static size_t page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static int get_pages(int fd, uint8_t **ret_pages)
+/* NULL, with errno set, if there are none. */
+static uint8_t *get_pages(int fd)
 {
     const int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
     uint8_t *pages = mmap(NULL, 2 * page_bytes(), PROT_READ | PROT_WRITE, flags, fd, 0);
     if (pages == MAP_FAILED)
-        return errno;
+        return NULL;
     pages[0] = pages[page_bytes()] = 0x5a;
-    *ret_pages = pages;
-    return 0;
+    return pages;
 }
 
 static void put_pages(uint8_t *pages)
@@ -65,11 +65,10 @@ static void put_pages(uint8_t *pages)
 /* Runs a trial on two private pages. */
 static int with_pages(int (*try)(uint8_t *pages))
 {
-    uint8_t *pages;
-    int result = get_pages(-1, &pages);
-    if (result)
-        return result;
-    result = try(pages);
+    uint8_t *pages = get_pages(-1);
+    if (!pages)
+        return errno;
+    const int result = try(pages);
     put_pages(pages);
     return result;
 }
@@ -169,16 +168,14 @@ static int guard(uint8_t *pages)
 
 static int try_guard_shared(void)
 {
-    uint8_t *pages;
     const int fd = memfd_create("lockstep-doctor", MFD_CLOEXEC);
     if (fd < 0)
         return errno;
-    int result = ftruncate(fd, (off_t)(2 * page_bytes())) ? errno : get_pages(fd, &pages);
+    uint8_t *pages = ftruncate(fd, (off_t)(2 * page_bytes())) ? NULL : get_pages(fd);
+    const int result = pages ? guard(pages) : errno;
     close(fd);
-    if (result)
-        return result;
-    result = guard(pages);
-    put_pages(pages);
+    if (pages)
+        put_pages(pages);
     return result;
 }
 
@@ -212,11 +209,11 @@ static int read_pagemap(int fd)
 
 static int scan(int fd)
 {
-    uint8_t *pages;
     struct page_region region = {0, 0, 0};
-    int result = get_pages(-1, &pages);
-    if (result)
-        return result;
+    uint8_t *pages = get_pages(-1);
+    int result = 0;
+    if (!pages)
+        return errno;
     struct pm_scan_arg scan = {
         .size = sizeof scan,
         .start = (uintptr_t)pages,

@@ -215,7 +215,10 @@ static int run_all(const struct file_list *list, const struct run_options *optio
     if (options->json)
         print_json(&tally, worst, seconds);
     rig_tally_free(&tally);
-    fflush(stdout);
+    if ((fflush(stdout) || ferror(stdout)) && worst == 0) { /* whoever reads it must not take silence for agreement */
+        fprintf(stderr, "lockstep run: cannot write to the standard output: %s\n", strerror(errno));
+        worst = 2;
+    }
     return worst;
 }
 

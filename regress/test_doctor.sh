@@ -69,7 +69,8 @@ else
 fi
 
 check "an unknown option is wrong use" exits 2 "$lockstep" doctor --jsno
-check "and is named" says "no such option: '--jsno'" stderr
+cp stderr message
+check "and is named" says "no such option: '--jsno'" message
 check "--help helps" exits 0 "$lockstep" doctor --help
 
 # With few descriptors the pool cannot be made. The loader needs some, a sanitizer's runtime more.
@@ -82,7 +83,8 @@ check "and what the pool says" says '^  no  a small one +Too many open files' ta
 check "and that no mode works" says '^  no  growth=truncate +the pool does not work here' table
 check "and ends with the verdict" says '^The pool does NOT work here\.$' <(tail -n 1 table)
 check "its JSON says so too" few --json
-check "in its first word" says '^\{"works":false,' stdout
+cp stdout json
+check "in its first word" says '^\{"works":false,' json
 
 # A sanitizer's shadow does not fit into a small address space.
 if ! "$lockstep" doctor | grep -qE '^ +sanitizers +(address|thread|memory)'; then

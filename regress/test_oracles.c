@@ -212,7 +212,7 @@ static void test_oracles__a_wrong_length_is_seen_at_the_end_too(void)
 {
     liar.memory = wrong_memory;
     lie_about = longer;
-    lying_expect(FINAL_POOL "instantiate i0 none initial=1\nflush", "divergence: length end length", 2);
+    lying_expect(FINAL_POOL "instantiate i0 none initial=1P\nflush", "divergence: length end length", 2);
 }
 
 static int wrong_old_length(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes)

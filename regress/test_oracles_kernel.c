@@ -149,7 +149,7 @@ static int copies_the_image(struct rig_subject *subject, void *image, uint64_t i
                             uint64_t *ret_handle)
 {
     const int result = lying_instantiate(subject, image, initial_bytes, max_bytes, ret_handle);
-    if (is_lying())
+    if (is_lying() && image)
         *(volatile uint8_t *)lying_at(8) = 1;
     return result;
 }
@@ -238,6 +238,7 @@ static void test_oracles__bytes_of_the_tenant_before_are_seen_with_who_wrote_the
         "\nwho wrote it:\n  an earlier tenant of the slot wrote this place in operation 1: store i0 1P width=8 "
         "  <- the byte found is that one's\n"));
     CHECK(lying_says("\n   1  store i0 1P width=8\n"));
+    CHECK(!strstr(lying_state.report, "no operation wrote this place"));
 }
 
 static void test_oracles__a_byte_left_in_an_idle_slot_is_seen_by_the_sweep_alone(void)
@@ -255,6 +256,29 @@ static void test_oracles__a_byte_left_in_an_idle_slot_is_seen_by_the_sweep_alone
     const struct rig_verdict verdict = lying_run(text, true);
     CHECK_EQ(verdict.kind, RIG_AGREE);
     lying_begin(truth);
+}
+
+static void test_oracles__a_byte_left_in_any_idle_slot_is_seen_by_the_sweep(void)
+{
+    static const char program[] =
+        POOL "instantiate i0 none initial=2P\ninstantiate i1 none initial=2P\nstore i%d 1P width=8\n"
+             "flush\nrelease i0\nrelease i1";
+    char text[256];
+    stale_offset = lying_page();
+    for (int i = 0; i < 2; i++) {
+        liar.release = keeps_bytes;
+        snprintf(text, sizeof text, program, i);
+        lying_expect(text, "divergence: bytes end zero", 6);
+    }
+}
+
+/* Only an instance of that image sees it: for any other one the slot is mapped anew. */
+static void test_oracles__a_byte_left_behind_an_image_is_seen_by_the_sweep(void)
+{
+    liar.release = keeps_bytes;
+    stale_offset = lying_page();
+    lying_expect(POOL IMAGES "instantiate i0 A initial=2P\nstore i0 1P width=8\nrelease i0",
+                 "divergence: bytes end zero", 8);
 }
 
 /* The extension file keeps a page: it comes back when somebody grows. */
@@ -407,6 +431,8 @@ int main(void)
     RUN(test_oracles__another_image_is_seen_and_named);
     RUN(test_oracles__bytes_of_the_tenant_before_are_seen_with_who_wrote_them);
     RUN(test_oracles__a_byte_left_in_an_idle_slot_is_seen_by_the_sweep_alone);
+    RUN(test_oracles__a_byte_left_in_any_idle_slot_is_seen_by_the_sweep);
+    RUN(test_oracles__a_byte_left_behind_an_image_is_seen_by_the_sweep);
     RUN(test_oracles__a_byte_left_in_an_extension_file_is_seen_by_the_sweep);
     RUN(test_oracles__a_byte_of_an_image_that_is_gone_is_seen_by_the_sweep);
     RUN(test_oracles__a_broken_invariant_is_seen);

@@ -5,6 +5,7 @@
 
 #define TRAP_POOL "cowpool-ops 1\npool slots=2 max=8P guard=2P probe=all\n"
 #define NO_PROBES "cowpool-ops 1\npool slots=2 max=8P probe=none\n"
+#define UNSEEN "cowpool-ops 1\npool slots=2 max=8P probe=none observe=final\n"
 
 static int64_t where; /* the access to lie about; INT64_MAX: each */
 
@@ -93,8 +94,8 @@ static void test_oracles__rotating_probes_come_to_every_place(void)
     char program[2048] = "cowpool-ops 1\npool slots=1 max=8P guard=1P probe=rotate\n"
                          "instantiate i0 none initial=4P\nreuse i0 none initial=2P\n";
     char line[64];
-    for (int i = 0; i < 64; i++)
-        strcat(program, "flush\n");
+    for (size_t i = 0, n = strlen(program); i < 64; i++)
+        n += (size_t)snprintf(program + n, sizeof program - n, "flush\n");
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         snprintf(line, sizeof line, "flush %s", names[i]);
         expect_missing(places[i], program, line);
@@ -163,10 +164,10 @@ static void forbids(struct rig_subject *subject, uint64_t handle, struct rig_acc
 static void test_oracles__an_access_in_bounds_that_traps_is_seen(void)
 {
     liar.access = forbids;
-    lying_expect(NO_PROBES "instantiate i0 none initial=2P\nflush\nload i0 8 width=8",
+    lying_expect(UNSEEN "instantiate i0 none initial=2P\nflush\nload i0 8 width=8",
                  "divergence: trap-unexpected load inside", 2);
     liar.access = forbids;
-    lying_expect(NO_PROBES "instantiate i0 none initial=2P\nflush\nstore i0 end-8 width=8",
+    lying_expect(UNSEEN "instantiate i0 none initial=2P\nflush\nstore i0 end-8 width=8",
                  "divergence: trap-unexpected store inside", 2);
 }
 
@@ -204,9 +205,10 @@ static void test_oracles__a_fault_while_host_code_writes_is_seen(void)
 /* The base of a slot that nobody holds. */
 static int another_base(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory)
 {
+    const int64_t other = 9 * (int64_t)lying_page();
     const int result = truth->memory(subject, handle, ret_memory);
     if (result == COW_OK && is_lying())
-        ret_memory->base += (ret_memory->slot == 0 ? 1 : -1) * 9 * (int64_t)lying_page();
+        ret_memory->base += ret_memory->slot == 0 ? other : -other;
     return result;
 }
 

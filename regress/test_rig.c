@@ -134,6 +134,8 @@ static void test_rig__the_hash_sees_lengths_bytes_leases_and_results(void)
         "instantiate i0 none initial=16\nfill i0 1 len=1 byte=1\n",
         "instantiate i0 none initial=16\nfill i0 8 len=1 byte=1\n",
         "instantiate i0 none initial=16\nfill i0 15 len=1 byte=1\n",
+        "instantiate i0 none initial=15\nfill i0 14 len=1 byte=1\n",
+        "instantiate i0 none initial=15\nfill i0 14 len=1 byte=2\n",
         "instantiate i0 none initial=16\nrelease i0\n",
         "instantiate i0 none initial=16\nreset i0\n",
         "instantiate i0 none initial=16\ngrow i0 +0\n",
