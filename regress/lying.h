@@ -120,8 +120,7 @@ static inline void lying_expect(const char *program, const char *line, int op)
     CHECK(lying_says(truth->name));
     CHECK(lying_says("\nthe program so far:\ncowpool-ops 1\n"));
     snprintf(words, sizeof words, "\n>%3u  ", verdict.op);
-    CHECK(
-        lying_says(strncmp(strchr(line, ' ') + 1, "end", 3) && !strstr(line, " end ") ? words : "\n>     (the end: "));
+    CHECK(lying_says(strstr(line, " end ") ? "\n>     (the end: " : words));
     lying_begin(truth);
 }
 

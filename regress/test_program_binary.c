@@ -100,7 +100,7 @@ static void test_binary__nothing_and_zeros_are_the_default_world(void)
         rig_program_decode(n ? bytes : NULL, n, &program);
         CHECK(rig_program_equal(&program, &normal));
     }
-    CHECK_EQ(rig_binary_version(NULL, 0), 0);
+    CHECK_EQ(rig_binary_version(NULL, 0), RIG_VERSION);
 }
 
 static void test_binary__changing_a_record_leaves_the_others_alone(void)

@@ -87,7 +87,7 @@ check "so is another version of the text" refuses "bad.ops:1:13: expected versio
 printf '\377\001\002' >version.bin
 check "another version of the binary form is refused" refuses "version.bin: neither text" run version.bin
 : >nothing.bin
-check "an empty file is an empty program" agrees run nothing.bin
+check "an empty file is an empty program" run 0 run nothing.bin
 program pin.ops 'instantiate i0 none\npin i0\n'
 check "an operation that is not built is refused by its name" refuses "pin.ops: uses pin, which is not built yet" run pin.ops
 check "and has no binary form" refuses "pin.ops: 'pin' is not built yet" asm pin.ops -o out.bin
