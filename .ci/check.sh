@@ -85,6 +85,23 @@ run_fuzz_targets() {
     rm -r "$found"
 }
 
+# Every build tells the same of every program: verdict, hash of all states, counters.
+compare_builds() {
+    local directory told first=
+    heading "the same verdicts, hashes and counters in every build"
+    for directory in build build/hostile build/asan; do
+        [[ -x $directory/lockstep ]] || continue
+        told=$("$directory/lockstep" run --json corpus regress/programs 2>&1 | sed -n 's/,"timing".*//p' || true)
+        printf '  %-14s %s\n' "$directory" "${told:0:60}"
+        : "${first:=${told:-nothing at all}}"
+        if [[ $told != "$first" ]]; then
+            fail "$directory tells another story than build of the same programs"
+            return
+        fi
+    done
+    passed=$((passed + 1))
+}
+
 if build ci; then
     run_tests release build
 fi
@@ -96,6 +113,7 @@ if find_clang -fsanitize=address,undefined >/dev/null || links "${CC:-cc}" -fsan
 else
     skip asan "no compiler here links with AddressSanitizer: make deps"
 fi
+compare_builds
 if find_clang -fsanitize=thread >/dev/null; then
     build tsan && run_tests tsan build/tsan -L threads
 else

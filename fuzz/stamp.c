@@ -4,16 +4,15 @@
 
 static uint8_t next_value(uint8_t value)
 {
-    return (uint8_t)(value % 255 + 1);
+    return (uint8_t)(value == 255 ? 1 : value + 1);
 }
 
+/* 1 .. 255. Fills and host writes make thousands of stamps: no division, two multiplications. */
 static uint8_t first_value(uint32_t generation, uint32_t op, uint64_t offset)
 {
-    uint32_t mixed = generation * 2654435761u ^ op * 2246822519u ^ (uint32_t)offset * 3266489917u;
-    mixed ^= mixed >> 15;
-    mixed *= 0x2c1b3c6du;
-    mixed ^= mixed >> 12;
-    return (uint8_t)(mixed % 255 + 1);
+    const uint32_t writer = generation * 2654435761u ^ op * 2246822519u;
+    const uint32_t mixed = (writer ^ (uint32_t)offset) * 3266489917u;
+    return (uint8_t)(1 + ((mixed >> 16) * 255 >> 16));
 }
 
 uint8_t rig_stamp(uint32_t generation, uint32_t op, uint64_t offset, uint8_t image_byte, uint8_t old_byte)

@@ -23,6 +23,8 @@ crash_line() {
 status=0
 # The group hides only what bash itself says of a process that crashed.
 { timeout -k 1 60 "$lockstep" run "$input" >"$aside/out" 2>"$aside/err" </dev/null || status=$?; } 2>/dev/null
+# Its last lines name a file that is about to move.
+sed -i "/^reproduce: /d; \\|^$input: |d" "$aside/err"
 line=$(head -n 1 "$aside/out")
 if [[ $status != 1 || -z $line ]]; then
     line=$(grep -m 1 '^divergence: ' "$log" || crash_line)
