@@ -30,19 +30,20 @@ int64_t rig_resolve(const struct rig_run *run, const struct rig_lease *lease, st
 }
 
 /* [*ret_offset, + *ret_length) of a range; false when it ends before it begins. */
-static bool resolve_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op, int64_t *ret_offset,
-                          uint64_t *ret_length_bytes)
+static bool resolve_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op,
+                          int64_t *ret_offset, uint64_t *ret_length_bytes)
 {
     const int64_t begin = rig_resolve(run, lease, op->at);
-    const int64_t end = op->form == RIG_RANGE_TO ? rig_resolve(run, lease, op->other) : begin + (int64_t)rig_size_bytes(run, op->len);
+    const int64_t end =
+        op->form == RIG_RANGE_TO ? rig_resolve(run, lease, op->other) : begin + (int64_t)rig_size_bytes(run, op->len);
     *ret_offset = begin;
     *ret_length_bytes = (uint64_t)(end - begin);
     return end >= begin;
 }
 
 /* The same, cut to [0, limit). */
-static bool resolve_cut_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op, uint64_t limit,
-                              uint64_t *ret_offset, uint64_t *ret_length_bytes)
+static bool resolve_cut_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op,
+                              uint64_t limit, uint64_t *ret_offset, uint64_t *ret_length_bytes)
 {
     int64_t begin;
     uint64_t length_bytes;
@@ -67,7 +68,8 @@ static bool is_in_bounds(const struct rig_lease *lease, int64_t offset, uint64_t
 /* ---- both sides at once ---- */
 
 /* The bytes that lie below the length are the model's too. */
-static void write_both(struct rig_run *run, struct rig_lease *lease, uint64_t offset, const uint8_t *bytes, uint64_t length_bytes)
+static void write_both(struct rig_run *run, struct rig_lease *lease, uint64_t offset, const uint8_t *bytes,
+                       uint64_t length_bytes)
 {
     const struct ref_memory *model = lease->model;
     const uint64_t room = offset < model->length_bytes ? model->length_bytes - offset : 0;
@@ -95,7 +97,8 @@ static void write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t 
 
 static struct rig_outcome load_or_store(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease)
 {
-    struct rig_access access = {.kind = op->kind == RIG_STORE ? RIG_ACCESS_STORE : RIG_ACCESS_LOAD, .width = op->kind == RIG_PROBE ? 1 : op->width};
+    struct rig_access access = {.kind = op->kind == RIG_STORE ? RIG_ACCESS_STORE : RIG_ACCESS_LOAD,
+                                .width = op->kind == RIG_PROBE ? 1 : op->width};
     const int64_t lowest = rig_lowest_offset(run), highest = (int64_t)run->stride_bytes - (int64_t)access.width;
     access.offset = rig_resolve(run, lease, op->at);
     access.offset = access.offset < lowest ? lowest : access.offset > highest ? highest : access.offset;
@@ -161,7 +164,8 @@ static struct rig_outcome init(struct rig_run *run, const struct rig_op *op, str
     if (!image->subject || image->n_segments == 0)
         return noop;
     const struct cow_segment *segment = &image->segments[op->segment % image->n_segments];
-    if (from > segment->length_bytes || length_bytes > segment->length_bytes - from || !is_in_bounds(lease, to, length_bytes))
+    if (from > segment->length_bytes || length_bytes > segment->length_bytes - from ||
+        !is_in_bounds(lease, to, length_bytes))
         return out_of_bounds;
     write_both(run, lease, (uint64_t)to, (const uint8_t *)segment->bytes + from, length_bytes);
     return ok;
@@ -208,14 +212,17 @@ static bool check_count(struct rig_run *run, ssize_t n, int error, uint64_t in_b
         return true;
     if (n > 0 && (uint64_t)n <= in_bounds)
         return true;
-    rig_diverge(run, "host", n < 0 ? "error" : "count", "the kernel moved %zd bytes (errno %d) where %ju are accessible", n, error, (uintmax_t)in_bounds);
+    rig_diverge(run, "host", n < 0 ? "error" : "count",
+                "the kernel moved %zd bytes (errno %d) where %ju are accessible", n, error, (uintmax_t)in_bounds);
     return false;
 }
 
-static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset, uint64_t length_bytes)
+static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset,
+                                    uint64_t length_bytes)
 {
     const struct ref_memory *model = lease->model;
-    const uint64_t accessible_bytes = ref_accessible_bytes(model), room = offset < accessible_bytes ? accessible_bytes - offset : 0;
+    const uint64_t accessible_bytes = ref_accessible_bytes(model),
+                   room = offset < accessible_bytes ? accessible_bytes - offset : 0;
     const uint64_t in_bounds = length_bytes < room ? length_bytes : room;
     const ssize_t n = pwrite(scratch_file(run), base + offset, length_bytes, 0);
     if (!check_count(run, n, errno, in_bounds) || n < 0)
@@ -226,29 +233,33 @@ static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease
     if (pread(run->scratch_fd, bytes, (size_t)n, 0) != n)
         rig_diverge(run, "host", "file", "the file gave back less than was written to it");
     else if (n_compared && memcmp(bytes, model->bytes + offset, n_compared) != 0)
-        rig_diverge(run, "host", "bytes", "the kernel read other bytes at offset %ju than the model holds", (uintmax_t)offset);
+        rig_diverge(run, "host", "bytes", "the kernel read other bytes at offset %ju than the model holds",
+                    (uintmax_t)offset);
     return ok;
 }
 
 /* Beyond the count each byte is old or new: the model takes over which. */
-static void adopt(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset, const uint8_t *bytes, uint64_t n,
-                  uint64_t n_certain)
+static void adopt(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset,
+                  const uint8_t *bytes, uint64_t n, uint64_t n_certain)
 {
     struct ref_memory *model = lease->model;
     rig_guest_watch(&run->landing, &run->fault);
     for (uint64_t i = 0; i < n && !run->failed && offset + i < model->length_bytes; i++) {
         const uint8_t old = model->bytes[offset + i], now = i < n_certain ? bytes[i] : base[offset + i];
         if (now != old && now != bytes[i])
-            rig_diverge(run, "host", "torn", "after a host write the byte at offset %ju is neither old nor new", (uintmax_t)(offset + i));
+            rig_diverge(run, "host", "torn", "after a host write the byte at offset %ju is neither old nor new",
+                        (uintmax_t)(offset + i));
         model->bytes[offset + i] = now;
         run->changed = run->changed || now != old;
     }
     rig_guest_end_watch();
 }
 
-static struct rig_outcome host_write(struct rig_run *run, struct rig_lease *lease, uint8_t *base, uint64_t offset, uint64_t length_bytes)
+static struct rig_outcome host_write(struct rig_run *run, struct rig_lease *lease, uint8_t *base, uint64_t offset,
+                                     uint64_t length_bytes)
 {
-    const uint64_t accessible_bytes = ref_accessible_bytes(lease->model), room = offset < accessible_bytes ? accessible_bytes - offset : 0;
+    const uint64_t accessible_bytes = ref_accessible_bytes(lease->model),
+                   room = offset < accessible_bytes ? accessible_bytes - offset : 0;
     const uint64_t in_bounds = length_bytes < room ? length_bytes : room;
     uint8_t *bytes = rig_buffer(run, length_bytes);
     rig_stamp_range(run, lease, offset, bytes, length_bytes);
@@ -272,5 +283,6 @@ struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op
     if (!run->ops->is_mapped || !resolve_cut_range(run, lease, op, limit, &offset, &length_bytes) ||
         run->ops->memory(run->subject, lease->handle, &memory) != COW_OK)
         return noop;
-    return op->kind == RIG_HOSTREAD ? host_read(run, lease, memory.base, offset, length_bytes) : host_write(run, lease, memory.base, offset, length_bytes);
+    return op->kind == RIG_HOSTREAD ? host_read(run, lease, memory.base, offset, length_bytes)
+                                    : host_write(run, lease, memory.base, offset, length_bytes);
 }

@@ -13,8 +13,10 @@ static void check_image(struct rig_run *run, const struct rig_image *image)
     uint8_t *bytes = rig_buffer(run, PIECE);
     for (uint64_t offset = 0; offset < model->extent_bytes && !run->failed; offset += PIECE) {
         const uint64_t left = model->extent_bytes - offset, n = left < PIECE ? left : PIECE;
-        if (run->ops->read_image(run->subject, image->subject, offset, bytes, n) || memcmp(bytes, model->bytes + offset, n) != 0)
-            rig_diverge(run, "image", "changed", "an image's file no longer holds its bytes, at or after offset %ju", (uintmax_t)offset);
+        if (run->ops->read_image(run->subject, image->subject, offset, bytes, n) ||
+            memcmp(bytes, model->bytes + offset, n) != 0)
+            rig_diverge(run, "image", "changed", "an image's file no longer holds its bytes, at or after offset %ju",
+                        (uintmax_t)offset);
     }
 }
 
@@ -41,7 +43,8 @@ static const struct rig_image *image_of(const struct rig_run *run, uint32_t gene
 }
 
 /* Leases some slot for this image, with E as the slot has it, and compares all of it. */
-static struct rig_lease *sweep_lease(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t paved_bytes)
+static struct rig_lease *sweep_lease(struct rig_run *run, struct rig_register *reg, const struct rig_image *image,
+                                     uint64_t paved_bytes)
 {
     static const struct rig_image none;
     const uint64_t unit_bytes = run->geometry.unit_bytes;

@@ -39,8 +39,9 @@ static uint64_t median_effective(struct rig_tally *tally)
 static int floor_share(FILE *out, const char *what, uint64_t part, uint64_t whole, uint64_t thousandths)
 {
     const bool is_held = whole && part * 1000 >= whole * thousandths;
-    fprintf(out, "  %-4s %s: %.1f %% (%ju of %ju), the floor is %.1f %%\n", is_held ? "ok" : "LOW", what, whole ? 100.0 * (double)part / (double)whole : 0.0,
-            (uintmax_t)part, (uintmax_t)whole, (double)thousandths / 10);
+    fprintf(out, "  %-4s %s: %.1f %% (%ju of %ju), the floor is %.1f %%\n", is_held ? "ok" : "LOW", what,
+            whole ? 100.0 * (double)part / (double)whole : 0.0, (uintmax_t)part, (uintmax_t)whole,
+            (double)thousandths / 10);
     return !is_held;
 }
 
@@ -83,7 +84,8 @@ int rig_check_floors(FILE *out, struct rig_tally *tally)
     const struct rig_counters *sum = &tally->sum;
     const uint64_t median = median_effective(tally);
     int n_low = floor_share(out, "operations that are effective", sum->n_effective, sum->n_operations, 700);
-    fprintf(out, "  %-4s the median program has %ju effective operations, the floor is 20\n", median >= 20 ? "ok" : "LOW", (uintmax_t)median);
+    fprintf(out, "  %-4s the median program has %ju effective operations, the floor is 20\n",
+            median >= 20 ? "ok" : "LOW", (uintmax_t)median);
     n_low += median < 20;
     n_low += floor_share(out, "resets that erase a byte", sum->n_erasing_resets, sum->n_resets, 300);
     return n_low + check_kinds(out, sum);

@@ -18,22 +18,30 @@ static struct {
 /* ---- the instructions ----
  * rig_load_N(at, bytes) and rig_store_N(at, bytes): 0, or 1 after a fault. Each adds (instruction, fix-up) to a table. */
 
-int rig_load_1(const void *at, void *bytes), rig_load_2(const void *at, void *bytes), rig_load_4(const void *at, void *bytes);
+int rig_load_1(const void *at, void *bytes), rig_load_2(const void *at, void *bytes),
+    rig_load_4(const void *at, void *bytes);
 int rig_load_8(const void *at, void *bytes), rig_load_16(const void *at, void *bytes);
-int rig_store_1(void *at, const void *bytes), rig_store_2(void *at, const void *bytes), rig_store_4(void *at, const void *bytes);
+int rig_store_1(void *at, const void *bytes), rig_store_2(void *at, const void *bytes),
+    rig_store_4(void *at, const void *bytes);
 int rig_store_8(void *at, const void *bytes), rig_store_16(void *at, const void *bytes);
 
 #define RIG_TABLE_ROW ".pushsection rig_fixups,\"aw\"\n .quad 1b\n .quad 2f\n .popsection\n"
-#define RIG_FUNCTION(name, body) ".text\n .p2align 4\n .type " name ", %function\n .globl " name "\n" name ":\n" body ".size " name ", . - " name "\n"
+#define RIG_FUNCTION(name, body)                                                                                       \
+    ".text\n .p2align 4\n .type " name ", %function\n .globl " name "\n" name ":\n" body ".size " name ", . - " name   \
+    "\n"
 
 #if defined __x86_64__
 /* rdi: guest address, rsi: bytes. */
-#define RIG_LOAD(n, move, reg) \
-    RIG_FUNCTION("rig_load_" #n, "1: " move " (%rdi), %" reg "\n" RIG_TABLE_ROW move " %" reg ", (%rsi)\n xorl %eax, %eax\n ret\n2: movl $1, %eax\n ret\n")
-#define RIG_STORE(n, move, reg) \
-    RIG_FUNCTION("rig_store_" #n, move " (%rsi), %" reg "\n1: " move " %" reg ", (%rdi)\n" RIG_TABLE_ROW "xorl %eax, %eax\n ret\n2: movl $1, %eax\n ret\n")
-__asm__(RIG_LOAD(1, "movb", "al") RIG_LOAD(2, "movw", "ax") RIG_LOAD(4, "movl", "eax") RIG_LOAD(8, "movq", "rax") RIG_LOAD(16, "movdqu", "xmm0"));
-__asm__(RIG_STORE(1, "movb", "al") RIG_STORE(2, "movw", "ax") RIG_STORE(4, "movl", "eax") RIG_STORE(8, "movq", "rax") RIG_STORE(16, "movdqu", "xmm0"));
+#define RIG_LOAD(n, move, reg)                                                                                         \
+    RIG_FUNCTION("rig_load_" #n, "1: " move " (%rdi), %" reg "\n" RIG_TABLE_ROW move " %" reg                          \
+                                 ", (%rsi)\n xorl %eax, %eax\n ret\n2: movl $1, %eax\n ret\n")
+#define RIG_STORE(n, move, reg)                                                                                        \
+    RIG_FUNCTION("rig_store_" #n, move " (%rsi), %" reg "\n1: " move " %" reg ", (%rdi)\n" RIG_TABLE_ROW               \
+                                       "xorl %eax, %eax\n ret\n2: movl $1, %eax\n ret\n")
+__asm__(RIG_LOAD(1, "movb", "al") RIG_LOAD(2, "movw", "ax") RIG_LOAD(4, "movl", "eax") RIG_LOAD(8, "movq", "rax")
+            RIG_LOAD(16, "movdqu", "xmm0"));
+__asm__(RIG_STORE(1, "movb", "al") RIG_STORE(2, "movw", "ax") RIG_STORE(4, "movl", "eax") RIG_STORE(8, "movq", "rax")
+            RIG_STORE(16, "movdqu", "xmm0"));
 #define RIG_HAS_FIXUPS 1
 static uintptr_t *instruction_pointer(ucontext_t *context)
 {
@@ -41,12 +49,16 @@ static uintptr_t *instruction_pointer(ucontext_t *context)
 }
 #elif defined __aarch64__
 /* x0: guest address, x1: bytes. */
-#define RIG_LOAD(n, load, store, reg) \
-    RIG_FUNCTION("rig_load_" #n, "1: " load " " reg ", [x0]\n" RIG_TABLE_ROW store " " reg ", [x1]\n mov w0, #0\n ret\n2: mov w0, #1\n ret\n")
-#define RIG_STORE(n, load, store, reg) \
-    RIG_FUNCTION("rig_store_" #n, load " " reg ", [x1]\n1: " store " " reg ", [x0]\n" RIG_TABLE_ROW "mov w0, #0\n ret\n2: mov w0, #1\n ret\n")
-__asm__(RIG_LOAD(1, "ldrb", "strb", "w2") RIG_LOAD(2, "ldrh", "strh", "w2") RIG_LOAD(4, "ldr", "str", "w2") RIG_LOAD(8, "ldr", "str", "x2") RIG_LOAD(16, "ldr", "str", "q0"));
-__asm__(RIG_STORE(1, "ldrb", "strb", "w2") RIG_STORE(2, "ldrh", "strh", "w2") RIG_STORE(4, "ldr", "str", "w2") RIG_STORE(8, "ldr", "str", "x2") RIG_STORE(16, "ldr", "str", "q0"));
+#define RIG_LOAD(n, load, store, reg)                                                                                  \
+    RIG_FUNCTION("rig_load_" #n, "1: " load " " reg ", [x0]\n" RIG_TABLE_ROW store " " reg                             \
+                                 ", [x1]\n mov w0, #0\n ret\n2: mov w0, #1\n ret\n")
+#define RIG_STORE(n, load, store, reg)                                                                                 \
+    RIG_FUNCTION("rig_store_" #n, load " " reg ", [x1]\n1: " store " " reg ", [x0]\n" RIG_TABLE_ROW                    \
+                                       "mov w0, #0\n ret\n2: mov w0, #1\n ret\n")
+__asm__(RIG_LOAD(1, "ldrb", "strb", "w2") RIG_LOAD(2, "ldrh", "strh", "w2") RIG_LOAD(4, "ldr", "str", "w2")
+            RIG_LOAD(8, "ldr", "str", "x2") RIG_LOAD(16, "ldr", "str", "q0"));
+__asm__(RIG_STORE(1, "ldrb", "strb", "w2") RIG_STORE(2, "ldrh", "strh", "w2") RIG_STORE(4, "ldr", "str", "w2")
+            RIG_STORE(8, "ldr", "str", "x2") RIG_STORE(16, "ldr", "str", "q0"));
 #define RIG_HAS_FIXUPS 1
 static uintptr_t *instruction_pointer(ucontext_t *context)
 {
@@ -56,23 +68,23 @@ static uintptr_t *instruction_pointer(ucontext_t *context)
 #define RIG_HAS_FIXUPS 0
 static sigjmp_buf portable_landing;
 /* Volatile accesses and a jump: slower, and the signal mask has to be restored. */
-#define RIG_PORTABLE(n, type) \
-    int rig_load_##n(const void *at, void *bytes) \
-    { \
-        if (sigsetjmp(portable_landing, 1)) \
-            return 1; \
-        type value = *(const volatile type *)at; \
-        memcpy(bytes, &value, n); \
-        return 0; \
-    } \
-    int rig_store_##n(void *at, const void *bytes) \
-    { \
-        type value; \
-        if (sigsetjmp(portable_landing, 1)) \
-            return 1; \
-        memcpy(&value, bytes, n); \
-        *(volatile type *)at = value; \
-        return 0; \
+#define RIG_PORTABLE(n, type)                                                                                          \
+    int rig_load_##n(const void *at, void *bytes)                                                                      \
+    {                                                                                                                  \
+        if (sigsetjmp(portable_landing, 1))                                                                            \
+            return 1;                                                                                                  \
+        type value = *(const volatile type *)at;                                                                       \
+        memcpy(bytes, &value, n);                                                                                      \
+        return 0;                                                                                                      \
+    }                                                                                                                  \
+    int rig_store_##n(void *at, const void *bytes)                                                                     \
+    {                                                                                                                  \
+        type value;                                                                                                    \
+        if (sigsetjmp(portable_landing, 1))                                                                            \
+            return 1;                                                                                                  \
+        memcpy(&value, bytes, n);                                                                                      \
+        *(volatile type *)at = value;                                                                                  \
+        return 0;                                                                                                      \
     }
 typedef uint16_t rig_u16 __attribute__((aligned(1)));
 typedef uint32_t rig_u32 __attribute__((aligned(1)));

@@ -11,7 +11,8 @@ static uint64_t data_bytes(const struct rig_run *run, const struct rig_op *op)
     return op->form == RIG_DATA_BYTES ? op->n_literal : rig_size_bytes(run, op->len);
 }
 
-static void fill_data(struct rig_run *run, const struct rig_op *op, uint32_t op_number, uint64_t offset, uint8_t *bytes, uint64_t n_bytes)
+static void fill_data(struct rig_run *run, const struct rig_op *op, uint32_t op_number, uint64_t offset, uint8_t *bytes,
+                      uint64_t n_bytes)
 {
     if (op->form == RIG_DATA_BYTES)
         memcpy(bytes, op->literal, n_bytes);
@@ -58,7 +59,8 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     const int model = ref_image_create(&run->model, extent_bytes, image.segments, image.n_segments, &image.model);
     if (model == COW_OK)
         rig_expect_image(run, image.model);
-    const int subject = run->ops->image_create(run->subject, extent_bytes, image.segments, image.n_segments, &image.subject);
+    const int subject =
+        run->ops->image_create(run->subject, extent_bytes, image.segments, image.n_segments, &image.subject);
     if (!rig_same_result(run, model, subject) || model != COW_OK) {
         if (model == COW_OK)
             ref_image_free(image.model);

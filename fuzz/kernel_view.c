@@ -45,7 +45,8 @@ static bool parse_vma(const char *line, struct rig_vma *vma)
     char permissions[5], device[16];
     if (sscanf(line, "%lx-%lx %4s %lx %15s %lu", &begin, &end, permissions, &offset, device, &inode) != 6)
         return false;
-    *vma = (struct rig_vma){begin, end, permissions[0] == 'r', permissions[1] == 'w', permissions[3] == 's', inode != 0};
+    *vma =
+        (struct rig_vma){begin, end, permissions[0] == 'r', permissions[1] == 'w', permissions[3] == 's', inode != 0};
     return true;
 }
 
@@ -140,13 +141,16 @@ void rig_kernel_print(FILE *out, const void *begin, const void *end, const void 
     while (maps && fgets(line, sizeof line, maps)) {
         struct rig_vma vma;
         if (parse_vma(line, &vma) && vma.end > (uintptr_t)begin && vma.begin < (uintptr_t)end)
-            fprintf(out, "    %c +0x%-8jx .. +0x%-8jx %s%s%s%s\n", (uintptr_t)page >= vma.begin && (uintptr_t)page < vma.end ? '>' : ' ',
+            fprintf(out, "    %c +0x%-8jx .. +0x%-8jx %s%s%s%s\n",
+                    (uintptr_t)page >= vma.begin && (uintptr_t)page < vma.end ? '>' : ' ',
                     vma.begin > (uintptr_t)begin ? (uintmax_t)(vma.begin - (uintptr_t)begin) : 0,
-                    (uintmax_t)((vma.end < (uintptr_t)end ? vma.end : (uintptr_t)end) - (uintptr_t)begin), vma.readable ? "r" : "-",
-                    vma.writable ? "w " : "- ", vma.shared ? "shared " : "private ", vma.file_backed ? "file" : "anonymous");
+                    (uintmax_t)((vma.end < (uintptr_t)end ? vma.end : (uintptr_t)end) - (uintptr_t)begin),
+                    vma.readable ? "r" : "-", vma.writable ? "w " : "- ", vma.shared ? "shared " : "private ",
+                    vma.file_backed ? "file" : "anonymous");
     }
     if (maps)
         fclose(maps);
     if (rig_kernel_residency(page, 1, page_bytes, &state) == 0)
-        fprintf(out, "    the page: %s%s\n", state & RIG_PAGE_PRESENT ? "present" : "not present", state & RIG_PAGE_FILE ? ", a file's or shared" : "");
+        fprintf(out, "    the page: %s%s\n", state & RIG_PAGE_PRESENT ? "present" : "not present",
+                state & RIG_PAGE_FILE ? ", a file's or shared" : "");
 }

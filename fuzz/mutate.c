@@ -55,7 +55,8 @@ static void duplicate(struct rig_random *random, uint32_t n_max_ops, struct rig_
 
 static void swap(struct rig_random *random, struct rig_program *program)
 {
-    struct rig_op *a = &program->ops[rig_random_below(random, program->n_ops)], *b = &program->ops[rig_random_below(random, program->n_ops)];
+    struct rig_op *a = &program->ops[rig_random_below(random, program->n_ops)],
+                  *b = &program->ops[rig_random_below(random, program->n_ops)];
     const struct rig_op kept = *a;
     *a = *b;
     *b = kept;
@@ -64,7 +65,8 @@ static void swap(struct rig_random *random, struct rig_program *program)
 static void retarget(struct rig_random *random, struct rig_program *program)
 {
     struct rig_op *op = &program->ops[rig_random_below(random, program->n_ops)];
-    if (op->kind != RIG_IMAGE && op->kind != RIG_DATA && op->kind != RIG_DROP && op->kind != RIG_FLUSH && op->kind != RIG_FORK)
+    if (op->kind != RIG_IMAGE && op->kind != RIG_DATA && op->kind != RIG_DROP && op->kind != RIG_FLUSH &&
+        op->kind != RIG_FORK)
         op->reg = (uint8_t)rig_random_below(random, 3);
 }
 

@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-static void compare(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes, uint64_t n_bytes)
+static void compare(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes,
+                    uint64_t n_bytes)
 {
     const uint8_t *model_bytes = lease->model->bytes + offset;
     if (n_bytes == 0 || memcmp(subject_bytes, model_bytes, n_bytes) == 0 || run->failed)
@@ -64,12 +65,14 @@ static bool compare_lengths(struct rig_run *run, const struct rig_lease *lease, 
     if (!rig_same_result(run, COW_OK, run->ops->memory(run->subject, lease->handle, ret_memory)))
         return false;
     if (ret_memory->length_bytes != model->length_bytes)
-        rig_diverge(run, "length", "length", "the length is %ju bytes, not %ju", (uintmax_t)ret_memory->length_bytes, (uintmax_t)model->length_bytes);
+        rig_diverge(run, "length", "length", "the length is %ju bytes, not %ju", (uintmax_t)ret_memory->length_bytes,
+                    (uintmax_t)model->length_bytes);
     else if (ret_memory->accessible_bytes != ref_accessible_bytes(model))
-        rig_diverge(run, "length", "accessible", "%ju bytes are accessible, not %ju", (uintmax_t)ret_memory->accessible_bytes,
-                    (uintmax_t)ref_accessible_bytes(model));
+        rig_diverge(run, "length", "accessible", "%ju bytes are accessible, not %ju",
+                    (uintmax_t)ret_memory->accessible_bytes, (uintmax_t)ref_accessible_bytes(model));
     else if (ret_memory->max_bytes != model->max_bytes)
-        rig_diverge(run, "length", "maximum", "the maximum is %ju bytes, not %ju", (uintmax_t)ret_memory->max_bytes, (uintmax_t)model->max_bytes);
+        rig_diverge(run, "length", "maximum", "the maximum is %ju bytes, not %ju", (uintmax_t)ret_memory->max_bytes,
+                    (uintmax_t)model->max_bytes);
     return !run->failed;
 }
 

@@ -21,7 +21,8 @@ bool rig_same_result(struct rig_run *run, int model, int subject)
     if (model == subject)
         return true;
     snprintf(place, sizeof place, "want=%s got=%s", rig_result_name(model), rig_result_name(subject));
-    rig_diverge(run, "result", place, "the model says %s, the subject %s (%d)", rig_result_name(model), rig_result_name(subject), subject);
+    rig_diverge(run, "result", place, "the model says %s, the subject %s (%d)", rig_result_name(model),
+                rig_result_name(subject), subject);
     return false;
 }
 
@@ -58,17 +59,18 @@ static uint64_t round_up_to_unit(const struct rig_run *run, uint64_t bytes)
 }
 
 /* What is not said: just enough for the image, or one host page; up to the pool's maximum. */
-static void choose_limits(const struct rig_run *run, const struct rig_op *op, const struct rig_image *image, uint64_t *ret_initial_bytes,
-                          uint64_t *ret_max_bytes)
+static void choose_limits(const struct rig_run *run, const struct rig_op *op, const struct rig_image *image,
+                          uint64_t *ret_initial_bytes, uint64_t *ret_max_bytes)
 {
     const uint64_t largest = run->geometry.max_bytes / run->geometry.unit_bytes * run->geometry.unit_bytes;
-    const uint64_t least = round_up_to_unit(run, image->subject ? image->model->extent_bytes : run->geometry.page_bytes);
+    const uint64_t least =
+        round_up_to_unit(run, image->subject ? image->model->extent_bytes : run->geometry.page_bytes);
     *ret_initial_bytes = op->has_initial ? rig_size_bytes(run, op->len) : least < largest ? least : largest;
     *ret_max_bytes = op->has_max ? rig_size_bytes(run, op->len2) : largest;
 }
 
-struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes,
-                            uint64_t max_bytes)
+struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image,
+                            uint64_t initial_bytes, uint64_t max_bytes)
 {
     struct rig_lease lease = {.image = *image, .generation = ++run->generation};
     struct cow_memory memory;
@@ -82,7 +84,8 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
     if (model != COW_OK)
         return refused(model);
     memmove(reg->held + 1, reg->held, RIG_MAX_AGE * sizeof *reg->held);
-    if (rig_same_result(run, COW_OK, run->ops->memory(run->subject, lease.handle, &memory)) && memory.slot < run->geometry.n_slots) {
+    if (rig_same_result(run, COW_OK, run->ops->memory(run->subject, lease.handle, &memory)) &&
+        memory.slot < run->geometry.n_slots) {
         lease.slot = memory.slot;
         lease.base = memory.base;
         lease.previous_bytes = run->slots[lease.slot].accessible_bytes;
@@ -142,19 +145,21 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes)
 {
     uint64_t model_old = 0, subject_old = 0;
-    const int model = ref_grow(lease->model, delta_bytes, &model_old);
-    if (model == COW_OK)
-        rig_expect_grow(run, model_old, lease->model->length_bytes);
+    struct ref_memory *memory = lease->model;
+    const int model = ref_grow(memory, delta_bytes, &model_old);
+    if (memory && model == COW_OK)
+        rig_expect_grow(run, model_old, memory->length_bytes);
     const int subject = run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old);
-    if (!rig_same_result(run, model, subject) || model != COW_OK)
+    if (!rig_same_result(run, model, subject) || model != COW_OK || !memory)
         return refused(model);
     if (model_old != subject_old)
-        rig_diverge(run, "length", "old", "grow tells an old length of %ju bytes, not %ju", (uintmax_t)subject_old, (uintmax_t)model_old);
-    if (lease->peak_bytes < ref_accessible_bytes(lease->model))
-        lease->peak_bytes = ref_accessible_bytes(lease->model);
+        rig_diverge(run, "length", "old", "grow tells an old length of %ju bytes, not %ju", (uintmax_t)subject_old,
+                    (uintmax_t)model_old);
+    if (lease->peak_bytes < ref_accessible_bytes(memory))
+        lease->peak_bytes = ref_accessible_bytes(memory);
     run->changed = run->changed || delta_bytes;
     run->verdict->counters.n_grows += delta_bytes != 0;
-    return (struct rig_outcome){.kind = RIG_OUTCOME_OK, .grown_bytes = lease->model->length_bytes};
+    return (struct rig_outcome){.kind = RIG_OUTCOME_OK, .grown_bytes = memory->length_bytes};
 }
 
 /* More than the rig has memory for, though the pool would not refuse it. */
@@ -217,14 +222,27 @@ void rig_drop(struct rig_run *run, struct rig_image *image)
     run->changed = true;
 }
 
+static void check_stripped(struct rig_run *run, uint32_t slots)
+{
+    for (uint32_t i = 0; i < run->geometry.n_slots && run->ops->stripped; i++) {
+        const char *broken = slots >> i & 1 ? run->ops->stripped(run->subject, i) : NULL;
+        if (broken)
+            rig_diverge(run, "leak", "residue", "%s", broken);
+    }
+}
+
 void rig_flush(struct rig_run *run)
 {
-    rig_expect_flush(run);
-    if (!rig_same_result(run, COW_OK, run->ops->flush(run->subject)) || !run->ops->dead_bytes)
+    const uint32_t stripped = rig_expect_flush(run);
+    if (!rig_same_result(run, COW_OK, run->ops->flush(run->subject)))
+        return;
+    check_stripped(run, stripped);
+    if (!run->ops->dead_bytes)
         return;
     const uint64_t expected = rig_dead_bytes(run), dead_bytes = run->ops->dead_bytes(run->subject);
     if (dead_bytes != expected)
-        rig_diverge(run, "statistics", "dead-image-bytes", "after a flush %ju bytes of dead images are still held, not %ju", (uintmax_t)dead_bytes,
+        rig_diverge(run, "statistics", "dead-image-bytes",
+                    "after a flush %ju bytes of dead images are still held, not %ju", (uintmax_t)dead_bytes,
                     (uintmax_t)expected);
 }
 
@@ -235,7 +253,8 @@ static const char *child(struct rig_run *run, const struct rig_lease *lease, con
     rig_kernel_forget();
     if (op->form == RIG_FORK_STORE && lease->model) {
         const int64_t offset = rig_resolve(run, lease, op->at);
-        if (offset >= 0 && offset < (int64_t)run->stride_bytes && rig_guest_store(lease->base + offset, 1, bytes, &fault))
+        if (offset >= 0 && offset < (int64_t)run->stride_bytes &&
+            rig_guest_store(lease->base + offset, 1, bytes, &fault))
             return "a child can write to a slot";
     }
     return run->ops->in_child(run->subject, lease->handle);

@@ -20,17 +20,21 @@ static const char *place_of(const struct rig_run *run, const struct rig_lease *l
     return (uint64_t)offset < run->capacity_bytes ? "beyond" : "guard";
 }
 
-static void check_trap(struct rig_run *run, const struct rig_lease *lease, const struct rig_access *access, int64_t expected)
+static void check_trap(struct rig_run *run, const struct rig_lease *lease, const struct rig_access *access,
+                       int64_t expected)
 {
     const char *verb = access->kind == RIG_ACCESS_LOAD ? "load" : "store";
     if (!access->trapped)
-        rig_diverge(run, "trap", place_of(run, lease, access->offset), "a %u-byte %s at offset %jd must trap, and did not (accessible: %ju bytes)",
-                    access->width, verb, (intmax_t)access->offset, (uintmax_t)ref_accessible_bytes(lease->model));
+        rig_diverge(run, "trap", place_of(run, lease, access->offset),
+                    "a %u-byte %s at offset %jd must trap, and did not (accessible: %ju bytes)", access->width, verb,
+                    (intmax_t)access->offset, (uintmax_t)ref_accessible_bytes(lease->model));
     else if (access->trap_offset != expected)
-        rig_diverge(run, "trap-address", place_of(run, lease, access->offset), "a %u-byte %s at offset %jd trapped at %jd, not at %jd",
-                    access->width, verb, (intmax_t)access->offset, (intmax_t)access->trap_offset, (intmax_t)expected);
+        rig_diverge(run, "trap-address", place_of(run, lease, access->offset),
+                    "a %u-byte %s at offset %jd trapped at %jd, not at %jd", access->width, verb,
+                    (intmax_t)access->offset, (intmax_t)access->trap_offset, (intmax_t)expected);
     else if (access->trap_place >= 0 && access->trap_place != COW_PLACE_OUT_OF_BOUNDS)
-        rig_diverge(run, "locate", place_of(run, lease, access->offset), "the trap at offset %jd is attributed to place %d, not to out of bounds",
+        rig_diverge(run, "locate", place_of(run, lease, access->offset),
+                    "the trap at offset %jd is attributed to place %d, not to out of bounds",
                     (intmax_t)access->trap_offset, access->trap_place);
 }
 
@@ -47,8 +51,10 @@ struct rig_outcome rig_guest_access(struct rig_run *run, struct rig_lease *lease
         return (struct rig_outcome){.kind = RIG_OUTCOME_TRAP, .trap_offset = expected};
     }
     if (access->trapped)
-        rig_diverge(run, "trap-unexpected", place_of(run, lease, access->offset), "a %u-byte access at offset %jd trapped at %jd; %ju bytes are accessible",
-                    access->width, (intmax_t)access->offset, (intmax_t)access->trap_offset, (uintmax_t)ref_accessible_bytes(lease->model));
+        rig_diverge(run, "trap-unexpected", place_of(run, lease, access->offset),
+                    "a %u-byte access at offset %jd trapped at %jd; %ju bytes are accessible", access->width,
+                    (intmax_t)access->offset, (intmax_t)access->trap_offset,
+                    (uintmax_t)ref_accessible_bytes(lease->model));
     return (struct rig_outcome){.kind = RIG_OUTCOME_OK};
 }
 
@@ -75,7 +81,8 @@ static bool find_place(const struct rig_run *run, const struct rig_lease *lease,
 
 static void probe(struct rig_run *run, struct rig_lease *lease, uint32_t kind)
 {
-    struct rig_access access = {.kind = run->n_probes++ % 2 ? RIG_ACCESS_STORE : RIG_ACCESS_LOAD, .width = 1, .bytes = {0xee}};
+    struct rig_access access = {
+        .kind = run->n_probes++ % 2 ? RIG_ACCESS_STORE : RIG_ACCESS_LOAD, .width = 1, .bytes = {0xee}};
     if (find_place(run, lease, kind, &access.offset))
         (void)rig_guest_access(run, lease, &access);
 }
@@ -93,9 +100,12 @@ static void probe_some(struct rig_run *run)
 {
     const struct rig_op *op = &run->program->ops[run->op];
     struct rig_lease *lease = &run->registers[op->reg].held[0];
-    const bool moved = op->kind == RIG_INSTANTIATE || op->kind == RIG_REUSE || op->kind == RIG_GROW || op->kind == RIG_RESET;
-    if (run->changed && moved && lease->model)
-        probe(run, lease, lease->reached_bytes > ref_accessible_bytes(lease->model) ? PROBE_PREVIOUS : PROBE_ACCESSIBLE);
+    const bool moved =
+        op->kind == RIG_INSTANTIATE || op->kind == RIG_REUSE || op->kind == RIG_GROW || op->kind == RIG_RESET;
+    if (run->changed && moved && lease->model) {
+        probe(run, lease, PROBE_ACCESSIBLE);
+        probe(run, lease, PROBE_PREVIOUS); /* only where somebody could reach further before */
+    }
     if (run->op % 8 != 5)
         return;
     lease = &run->registers[run->op / 8 % RIG_N_REGISTERS].held[0];

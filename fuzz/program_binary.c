@@ -187,7 +187,8 @@ static uint8_t first_of_kind(unsigned kind)
 
 unsigned rig_binary_version(const uint8_t *bytes, size_t n_bytes)
 {
-    return n_bytes ? bytes[HEAD_VERSION] : RIG_VERSION; /* nothing at all is an empty program: an engine starts with it */
+    return n_bytes ? bytes[HEAD_VERSION]
+                   : RIG_VERSION; /* nothing at all is an empty program: an engine starts with it */
 }
 
 void rig_program_decode(const uint8_t *bytes, size_t n_bytes, struct rig_program *ret_program)

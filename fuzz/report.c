@@ -47,10 +47,17 @@ static FILE *begin_report(struct rig_run *run, const char *kind, const char *pla
     return out;
 }
 
+static void tell_suspicion(FILE *out, const struct rig_run *run)
+{
+    if (run->suspicion.report)
+        fprintf(out, "\nbefore that, at operation %u: %s\n", run->suspicion.op, run->suspicion.line);
+}
+
 static void finish_report(struct rig_run *run, FILE *out, char **text)
 {
     if (!out)
         return;
+    tell_suspicion(out, run);
     print_program(out, run);
     fclose(out);
     run->verdict->report = *text;
@@ -73,6 +80,45 @@ void rig_diverge(struct rig_run *run, const char *kind, const char *place, const
     finish_report(run, out, &text);
 }
 
+/* ---- what waits for something worse ---- */
+
+void rig_suspect(struct rig_run *run, const char *kind, const char *place, const char *format, ...)
+{
+    struct rig_verdict *suspicion = &run->suspicion;
+    char what[160];
+    size_t size = 0;
+    va_list arguments;
+    if (run->failed || suspicion->report)
+        return;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    *suspicion = (struct rig_verdict){.kind = RIG_DIVERGED, .op = run->op};
+    snprintf(suspicion->line, sizeof suspicion->line, "divergence: %s %s %s", kind, op_name(run), place);
+    FILE *out = open_memstream(&suspicion->report, &size);
+    if (!out)
+        return;
+    fprintf(out, "%s\nat operation %u (%s), subject %s\n\n%s\n", suspicion->line, run->op, op_name(run), run->ops->name,
+            what);
+    print_program(out, run);
+    fclose(out);
+}
+
+void rig_settle(struct rig_run *run)
+{
+    struct rig_verdict *suspicion = &run->suspicion;
+    if (run->failed || run->verdict->kind != RIG_AGREE || !suspicion->report) {
+        free(suspicion->report);
+    } else {
+        run->verdict->kind = suspicion->kind;
+        run->verdict->op = run->op = suspicion->op;
+        run->verdict->report = suspicion->report;
+        memcpy(run->verdict->line, suspicion->line, sizeof suspicion->line);
+        run->verdict->counters.n_divergences++;
+    }
+    suspicion->report = NULL;
+}
+
 /* ---- bytes ---- */
 
 static const char *class_of(const struct rig_lease *lease, const struct rig_run *run, uint64_t offset)
@@ -85,7 +131,8 @@ static const char *class_of(const struct rig_lease *lease, const struct rig_run 
 }
 
 /* Who wrote a byte like this here: the last write of this lease, and what earlier tenants of the slot wrote. */
-static void print_writers(FILE *out, const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t byte)
+static void print_writers(FILE *out, const struct rig_run *run, const struct rig_lease *lease, uint64_t offset,
+                          uint8_t byte)
 {
     bool found = false;
     for (uint32_t i = run->n_writes; i-- > 0;) {
@@ -93,14 +140,15 @@ static void print_writers(FILE *out, const struct rig_run *run, const struct rig
         if (write->slot != lease->slot || offset < write->offset || offset - write->offset >= write->length_bytes)
             continue;
         const bool fits = byte && rig_stamp_fits(write->generation, write->op, offset, byte);
-        fprintf(out, "  %s wrote this place in operation %u: ", write->generation == lease->generation ? "this instance" : "an earlier tenant of the slot",
-                write->op);
+        fprintf(out, "  %s wrote this place in operation %u: ",
+                write->generation == lease->generation ? "this instance" : "an earlier tenant of the slot", write->op);
         rig_print_op(out, &run->program->ops[write->op]);
         fprintf(out, "%s\n", fits ? "   <- the byte found is that one's" : "");
         found = true;
     }
     for (uint32_t i = 0; i < RIG_N_IMAGES; i++)
-        if (run->images[i].subject && offset < run->images[i].model->extent_bytes && byte && run->images[i].model->bytes[offset] == byte) {
+        if (run->images[i].subject && offset < run->images[i].model->extent_bytes && byte &&
+            run->images[i].model->bytes[offset] == byte) {
             fprintf(out, "  image %c holds the byte found at this offset\n", 'A' + (int)i);
             found = true;
         }
@@ -116,7 +164,8 @@ static void print_window(FILE *out, const char *name, const uint8_t *bytes, uint
     fputc('\n', out);
 }
 
-void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes, uint64_t n_bytes)
+void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes,
+                      uint64_t n_bytes)
 {
     char *text = NULL;
     size_t size = 0;
@@ -131,8 +180,9 @@ void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64
     FILE *out = begin_report(run, "bytes", class_of(lease, run, offset), &text, &size);
     if (!out)
         return;
-    fprintf(out, "%ju byte%s of an instance of %ju bytes (generation %u), the first at offset %ju (0x%jx):\n", (uintmax_t)n_wrong,
-            n_wrong == 1 ? " differs" : "s differ", (uintmax_t)lease->model->length_bytes, lease->generation, (uintmax_t)offset, (uintmax_t)offset);
+    fprintf(out, "%ju byte%s of an instance of %ju bytes (generation %u), the first at offset %ju (0x%jx):\n",
+            (uintmax_t)n_wrong, n_wrong == 1 ? " differs" : "s differ", (uintmax_t)lease->model->length_bytes,
+            lease->generation, (uintmax_t)offset, (uintmax_t)offset);
     print_window(out, "model", lease->model->bytes + offset, n_bytes);
     print_window(out, run->ops->name, window, n_bytes);
     fputs("\nwho wrote it:\n", out);

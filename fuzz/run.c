@@ -189,7 +189,8 @@ static void count(struct rig_run *run, const struct rig_op *op, const struct rig
 
 static void hash_outcome(struct rig_run *run, const struct rig_outcome *outcome)
 {
-    const uint64_t words[] = {(uint64_t)outcome->kind, (uint64_t)outcome->refusal, (uint64_t)outcome->trap_offset, outcome->grown_bytes};
+    const uint64_t words[] = {(uint64_t)outcome->kind, (uint64_t)outcome->refusal, (uint64_t)outcome->trap_offset,
+                              outcome->grown_bytes};
     run->verdict->state_hash = rig_hash(run->verdict->state_hash, words, sizeof words);
 }
 
@@ -212,7 +213,7 @@ static void check_invariants(struct rig_run *run)
     const bool is_due = run->program->world.kernel == RIG_KERNEL_EACH || run->op % 16 == 3;
     const char *broken = is_due && !run->failed && run->ops->check ? run->ops->check(run->subject) : NULL;
     if (broken)
-        rig_diverge(run, "invariant", "books", "%s", broken);
+        rig_suspect(run, "invariant", "books", "%s", broken);
 }
 
 static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcome *ret_outcome)
@@ -243,8 +244,12 @@ static struct rig_at say_where(struct rig_run *run, const struct rig_op *op, int
     if ((uint64_t)trap_offset == ref_accessible_bytes(lease->model))
         return (struct rig_at){.edge = RIG_EDGE_ACC};
     if (trap_offset < 0) /* the begin of the guard */
-        return (struct rig_at){.edge = RIG_EDGE_START, .minus = 1, .offset = {(uint32_t)((uint64_t)-trap_offset / page_bytes), RIG_UNIT_P}};
-    return (struct rig_at){.edge = RIG_EDGE_SLOT, .minus = 1, .offset = {(uint32_t)(run->stride_bytes - (uint64_t)trap_offset), RIG_UNIT_BYTES}};
+        return (struct rig_at){.edge = RIG_EDGE_START,
+                               .minus = 1,
+                               .offset = {(uint32_t)((uint64_t)-trap_offset / page_bytes), RIG_UNIT_P}};
+    return (struct rig_at){.edge = RIG_EDGE_SLOT,
+                           .minus = 1,
+                           .offset = {(uint32_t)(run->stride_bytes - (uint64_t)trap_offset), RIG_UNIT_BYTES}};
 }
 
 static struct rig_expect say(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
@@ -268,7 +273,8 @@ static struct rig_expect say(struct rig_run *run, const struct rig_op *op, const
 }
 
 /* Whether the model did what the text says it does. */
-static bool is_as_expected(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome, const struct rig_expect *expect)
+static bool is_as_expected(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome,
+                           const struct rig_expect *expect)
 {
     const struct rig_expect said = say(run, op, outcome);
     switch (expect->kind) {
@@ -279,7 +285,8 @@ static bool is_as_expected(struct rig_run *run, const struct rig_op *op, const s
     case RIG_EXPECT_OK_SIZE:
         return outcome->kind == RIG_OUTCOME_OK && outcome->grown_bytes == rig_size_bytes(run, expect->size);
     case RIG_EXPECT_TRAP:
-        return outcome->kind == RIG_OUTCOME_TRAP && rig_resolve(run, rig_pick_lease(run, op), expect->at) == outcome->trap_offset;
+        return outcome->kind == RIG_OUTCOME_TRAP &&
+               rig_resolve(run, rig_pick_lease(run, op), expect->at) == outcome->trap_offset;
     default:
         return said.kind == expect->kind && strcmp(said.name, expect->name) == 0;
     }
@@ -309,7 +316,8 @@ static void check_expectation(struct rig_run *run, const struct rig_op *op, cons
         return;
     rig_print_expect(out, &said);
     fclose(out);
-    snprintf(run->verdict->line, sizeof run->verdict->line, "the expectation of operation %u is out of date: the model says '%s'", run->op, text);
+    snprintf(run->verdict->line, sizeof run->verdict->line,
+             "the expectation of operation %u is out of date: the model says '%s'", run->op, text);
     free(text);
 }
 
@@ -354,11 +362,13 @@ static void report_landing(struct rig_run *run)
         const struct rig_lease *lease = &run->registers[i].held[0];
         const int64_t offset = (int64_t)(run->fault.address - (uintptr_t)lease->base);
         if (lease->model && offset >= 0 && offset < (int64_t)run->stride_bytes)
-            rig_diverge(run, "trap-unexpected", "inside", "signal %d at offset %jd of an instance of %ju bytes: accessible memory is not accessible",
+            rig_diverge(run, "trap-unexpected", "inside",
+                        "signal %d at offset %jd of an instance of %ju bytes: accessible memory is not accessible",
                         run->fault.signal, (intmax_t)offset, (uintmax_t)lease->model->length_bytes);
     }
     if (!run->failed)
-        rig_diverge(run, "trap-unexpected", "elsewhere", "signal %d in the subject's range, in no live instance", run->fault.signal);
+        rig_diverge(run, "trap-unexpected", "elsewhere", "signal %d in the subject's range, in no live instance",
+                    run->fault.signal);
 }
 
 /* Subjects that were left open; reachable, so that a leak detector has nothing to add to the report. */
@@ -393,7 +403,9 @@ void rig_run(const struct rig_program *program, const struct rig_options *option
     if (run->subject) /* diverged: its state is anybody's guess, and closing it could crash over the report */
         rig_abandoned[rig_n_abandoned++ % RIG_N_ABANDONED] = run->subject;
     if (ret_verdict->kind == RIG_AGREE && rig_kernel_n_descriptors() != n_descriptors)
-        rig_diverge(run, "leak", "descriptor", "%d descriptors were open before the program, %d after it", n_descriptors, rig_kernel_n_descriptors());
+        rig_diverge(run, "leak", "descriptor", "%d descriptors were open before the program, %d after it",
+                    n_descriptors, rig_kernel_n_descriptors());
+    rig_settle(run);
     ret_verdict->op = run->op;
     free(run);
 }

@@ -29,7 +29,8 @@ bool rig_stamp_fits(uint32_t generation, uint32_t op, uint64_t offset, uint8_t b
     return byte == value || byte == next_value(value) || byte == next_value(next_value(value));
 }
 
-void rig_stamp_range(const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+void rig_stamp_range(const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t *ret_bytes,
+                     uint64_t length_bytes)
 {
     const struct ref_memory *memory = lease->model;
     const struct ref_image *image = memory->image;

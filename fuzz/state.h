@@ -33,9 +33,9 @@ struct rig_lease {
     struct rig_image image;   /* a copy: the letter may be reused; .subject NULL for none */
     uint32_t generation;
     uint32_t slot;
-    uint64_t previous_bytes;  /* the accessible end of the slot's tenant before */
-    uint64_t reached_bytes;   /* how far that one could reach at most, and this one before it was reset */
-    uint64_t peak_bytes;      /* how far it could reach at most so far */
+    uint64_t previous_bytes; /* the accessible end of the slot's tenant before */
+    uint64_t reached_bytes;  /* how far that one could reach at most, and this one before it was reset */
+    uint64_t peak_bytes;     /* how far it could reach at most so far */
     uint8_t *base;
 };
 
@@ -77,14 +77,17 @@ struct rig_run {
     uint32_t op;    /* the operation under way */
     uint32_t generation;
     uint32_t built_by; /* 1 + the image operation that made the newest image; 0: none yet */
-    bool changed; /* the operation changed bytes, a length or a lease */
+    bool changed;      /* the operation changed bytes, a length or a lease */
     bool failed;
-    uint64_t n_calls[COW_N_CALLS], n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
+    struct rig_verdict
+        suspicion; /* the first wrong kernel call; .report NULL when there is none. The verdict if nothing worse comes */
+    uint64_t n_calls[COW_N_CALLS],
+        n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
     uint32_t n_probes;
     int scratch_fd; /* for host calls; -1 until needed */
     uint8_t *buffer;
     uint64_t buffer_bytes;
-    struct rig_garbage *garbage; /* freed at the end of the program */
+    struct rig_garbage *garbage;                                /* freed at the end of the program */
     uint8_t seen[RIG_N_KINDS][RIG_N_EDGES][COW_N_REFUSALS + 4]; /* (operation, edge, result): an effect is new once */
     struct rig_writer writes[RIG_MAX_WRITES];
     uint32_t n_writes;
@@ -106,8 +109,8 @@ struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op);
 /* Which lease an operation is about: the register's own, live or stale; an empty register stands for the next live one, if there is any. */
 struct rig_lease *rig_pick_lease(struct rig_run *run, const struct rig_op *op);
 /* Lends a slot on both sides. */
-struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image, uint64_t initial_bytes,
-                            uint64_t max_bytes);
+struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const struct rig_image *image,
+                            uint64_t initial_bytes, uint64_t max_bytes);
 struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease);
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes);
 void rig_drop(struct rig_run *run, struct rig_image *image);
@@ -130,7 +133,8 @@ int64_t rig_resolve(const struct rig_run *run, const struct rig_lease *lease, st
 uint8_t rig_stamp(uint32_t generation, uint32_t op, uint64_t offset, uint8_t image_byte, uint8_t old_byte);
 /* Whether a stamp of that writer could look like this. */
 bool rig_stamp_fits(uint32_t generation, uint32_t op, uint64_t offset, uint8_t byte);
-void rig_stamp_range(const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
+void rig_stamp_range(const struct rig_run *run, const struct rig_lease *lease, uint64_t offset, uint8_t *ret_bytes,
+                     uint64_t length_bytes);
 void rig_note_write(struct rig_run *run, uint32_t generation, uint32_t slot, uint64_t offset, uint64_t length_bytes);
 
 /* ---- observe.c ---- */
@@ -148,7 +152,8 @@ void rig_expect_image(struct rig_run *run, const struct ref_image *image);
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file);
 void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes);
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);
-void rig_expect_flush(struct rig_run *run);
+/* Bit i: slot i is to lose a dead image. */
+uint32_t rig_expect_flush(struct rig_run *run);
 void rig_place_lease(struct rig_run *run, const struct rig_lease *lease);
 void rig_place_release(struct rig_run *run, const struct rig_lease *lease);
 void rig_begin_calls(struct rig_run *run);
@@ -160,9 +165,16 @@ void rig_end(struct rig_run *run);
 
 /* ---- report.c ---- */
 /* Records the first divergence. kind and place make the stable line; the rest is for people. */
-void rig_diverge(struct rig_run *run, const char *kind, const char *place, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void rig_diverge(struct rig_run *run, const char *kind, const char *place, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* The same for one byte of a lease. */
-void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes, uint64_t n_bytes);
+void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes,
+                      uint64_t n_bytes);
+/* Wrong without being wrong bytes: goes on, and is the verdict at the end of the program unless something worse turns up. */
+void rig_suspect(struct rig_run *run, const char *kind, const char *place, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Makes the suspicion the verdict, if nothing else is. */
+void rig_settle(struct rig_run *run);
 const char *rig_result_name(int result);
 
 #endif

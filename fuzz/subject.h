@@ -36,10 +36,11 @@ struct rig_subject_ops {
     const char *name;
     int (*open)(const struct rig_geometry *geometry, struct rig_subject **ret_subject);
     int (*close)(struct rig_subject *subject);
-    int (*image_create)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                        void **ret_image);
+    int (*image_create)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments,
+                        size_t n_segments, void **ret_image);
     void (*image_drop)(struct rig_subject *subject, void *image);
-    int (*instantiate)(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes, uint64_t *ret_handle);
+    int (*instantiate)(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes,
+                       uint64_t *ret_handle);
     /* base, length, accessible and slot; base may be NULL when there is nothing to read. */
     int (*memory)(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory);
     int (*grow)(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes);
@@ -48,7 +49,8 @@ struct rig_subject_ops {
     int (*flush)(struct rig_subject *subject);
     void (*access)(struct rig_subject *subject, uint64_t handle, struct rig_access *access);
     /* Host code writes [offset, offset + length) of accessible memory, as memory.fill or a bug in an engine does. */
-    void (*write)(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes, uint64_t length_bytes);
+    void (*write)(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
+                  uint64_t length_bytes);
 
     /* How many kernel calls of each kind were made so far. */
     void (*calls)(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS]);
@@ -58,15 +60,19 @@ struct rig_subject_ops {
     bool is_mapped;
     /* Fills ret_resident[i] for n_pages host pages from offset of the slot: 1 if loading the page disturbs nothing; bit 1 (2): its
      * bytes come from a file. */
-    int (*residency)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages, uint8_t *ret_resident);
+    int (*residency)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages,
+                     uint8_t *ret_resident);
     /* Reads bytes of pages that are not resident, without touching them. */
     int (*peek)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
     /* Bytes of dropped images that are still mapped. */
     uint64_t (*dead_bytes)(struct rig_subject *subject);
     /* Reads the image's bytes from behind its back. */
-    int (*read_image)(struct rig_subject *subject, void *image, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
+    int (*read_image)(struct rig_subject *subject, void *image, uint64_t offset, uint8_t *ret_bytes,
+                      uint64_t length_bytes);
     /* NULL, or the invariant that does not hold. */
     const char *(*check)(struct rig_subject *subject);
+    /* After a flush, of an idle slot that had mapped a dropped image: NULL, or what the kernel still holds. */
+    const char *(*stripped)(struct rig_subject *subject, uint32_t slot);
     /* After everything was released and flushed: NULL, or what the kernel still holds. */
     const char *(*residue)(struct rig_subject *subject);
     /* The address range of the whole subject; after close, nothing may be mapped in it. */

@@ -96,7 +96,8 @@ static void model_image_drop(struct rig_subject *subject, void *image)
     (void)image;
 }
 
-static int model_instantiate(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes, uint64_t *ret_handle)
+static int model_instantiate(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes,
+                             uint64_t *ret_handle)
 {
     struct model *model = model_of(subject);
     struct ref_memory *memory;
@@ -166,7 +167,8 @@ static void model_access(struct rig_subject *subject, uint64_t handle, struct ri
 }
 
 /* Slack does not exist here: what is written there is gone. */
-static void model_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes, uint64_t length_bytes)
+static void model_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
+                        uint64_t length_bytes)
 {
     struct ref_memory *memory = find(model_of(subject), handle)->memory;
     const uint64_t room = offset < memory->length_bytes ? memory->length_bytes - offset : 0;

@@ -65,8 +65,8 @@ static int pool_close(struct rig_subject *subject)
     return result;
 }
 
-static int pool_image_create(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                             void **ret_image)
+static int pool_image_create(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments,
+                             size_t n_segments, void **ret_image)
 {
     struct cow_image *image;
     const int result = cow_image_create(pool_of(subject), extent_bytes, segments, n_segments, &image);
@@ -81,7 +81,8 @@ static void pool_image_drop(struct rig_subject *subject, void *image)
     cow_image_drop(image);
 }
 
-static int pool_instantiate(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes, uint64_t *ret_handle)
+static int pool_instantiate(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes,
+                            uint64_t *ret_handle)
 {
     const struct cow_instance_config config = {.image = image, .initial_bytes = initial_bytes, .max_bytes = max_bytes};
     struct cow_instance lease;
@@ -148,7 +149,8 @@ static void pool_access(struct rig_subject *subject, uint64_t handle, struct rig
     access->trap_place = (int)location.place;
 }
 
-static void pool_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes, uint64_t length_bytes)
+static void pool_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
+                       uint64_t length_bytes)
 {
     struct cow_memory memory;
     if (pool_memory(subject, handle, &memory) == COW_OK)
@@ -164,7 +166,8 @@ static void pool_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_C
         memcpy(ret_n_calls, stats.n_calls, sizeof stats.n_calls);
 }
 
-static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages, uint8_t *ret_resident)
+static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages,
+                          uint8_t *ret_resident)
 {
     const struct cow_pool_view *view = &self(subject)->view;
     const uint8_t *base = cow_check_slot(pool_of(subject), slot).base;
@@ -172,18 +175,21 @@ static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t o
 }
 
 /* How many of the n bytes from offset on lie in one stretch of one file, or in none; pages are looked up one by one. */
-static uint64_t find_stretch(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n, int *ret_fd, uint64_t *ret_file_offset)
+static uint64_t find_stretch(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n, int *ret_fd,
+                             uint64_t *ret_file_offset)
 {
     const uint64_t page_bytes = self(subject)->view.page_bytes;
     uint64_t length_bytes = page_bytes - offset % page_bytes, file_offset = 0;
     *ret_fd = cow_check_backing(pool_of(subject), slot, offset, ret_file_offset);
-    while (length_bytes < n && cow_check_backing(pool_of(subject), slot, offset + length_bytes, &file_offset) == *ret_fd &&
+    while (length_bytes < n &&
+           cow_check_backing(pool_of(subject), slot, offset + length_bytes, &file_offset) == *ret_fd &&
            (*ret_fd < 0 || file_offset == *ret_file_offset + length_bytes))
         length_bytes += page_bytes;
     return length_bytes < n ? length_bytes : n;
 }
 
-static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes,
+                     uint64_t length_bytes)
 {
     for (uint64_t done = 0, n; done < length_bytes; done += n) {
         uint64_t file_offset = 0;
@@ -203,7 +209,8 @@ static uint64_t pool_dead_bytes(struct rig_subject *subject)
     return cow_pool_stats(pool_of(subject), &stats) == COW_OK ? stats.dead_image_bytes : UINT64_MAX;
 }
 
-static int pool_read_image(struct rig_subject *subject, void *image, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes)
+static int pool_read_image(struct rig_subject *subject, void *image, uint64_t offset, uint8_t *ret_bytes,
+                           uint64_t length_bytes)
 {
     const uint64_t page_bytes = self(subject)->view.page_bytes;
     memset(ret_bytes, 0, length_bytes);
@@ -222,18 +229,26 @@ static const char *pool_check(struct rig_subject *subject)
     return cow_pool_check(pool_of(subject));
 }
 
-/* Every image was dropped and flushed away: no idle slot may still map a file but its own, empty extension. */
+/* An idle slot whose image was flushed away maps no file but its own, empty extension. */
+static const char *pool_stripped(struct rig_subject *subject, uint32_t slot)
+{
+    const uintptr_t base = (uintptr_t)cow_check_slot(pool_of(subject), slot).base;
+    const uintptr_t end = base + self(subject)->view.capacity_bytes;
+    struct rig_vma vma = {.end = base};
+    while (vma.end < end && rig_kernel_vma(vma.end, &vma) && vma.begin < end)
+        if (vma.file_backed && !vma.shared)
+            return "the kernel still maps a dropped image in an idle slot";
+    return NULL;
+}
+
 static const char *pool_residue(struct rig_subject *subject)
 {
-    const struct cow_pool_view *view = &self(subject)->view;
     struct cow_stats stats;
-    for (uint32_t i = 0; i < view->n_slots; i++) {
-        const uintptr_t base = (uintptr_t)cow_check_slot(pool_of(subject), i).base;
-        struct rig_vma vma = {.end = base};
-        while (vma.end < base + view->capacity_bytes && rig_kernel_vma(vma.end, &vma) && vma.begin < base + view->capacity_bytes)
-            if (vma.file_backed && !vma.shared)
-                return "the kernel still maps a dropped image in an idle slot";
-    }
+    const char *broken = NULL;
+    for (uint32_t i = 0; i < self(subject)->view.n_slots && !broken; i++)
+        broken = pool_stripped(subject, i);
+    if (broken)
+        return broken;
     if (cow_pool_stats(pool_of(subject), &stats) != COW_OK || stats.n_images || stats.dead_image_bytes)
         return "the statistics still count images after all were dropped and flushed";
     return stats.n_live ? "the statistics still count live instances after all were released" : NULL;
@@ -255,8 +270,10 @@ static const char *refusals_in_child(struct cow_pool *pool, uint64_t handle)
     struct cow_image *image;
     struct cow_stats stats;
     uint64_t old_bytes;
-    if (cow_instantiate(pool, &config, &lease) != COW_FORKED || cow_instance_memory(pool, instance(handle), &memory) != COW_FORKED ||
-        cow_instance_grow(pool, instance(handle), 0, &old_bytes) != COW_FORKED || cow_instance_reset(pool, instance(handle)) != COW_FORKED ||
+    if (cow_instantiate(pool, &config, &lease) != COW_FORKED ||
+        cow_instance_memory(pool, instance(handle), &memory) != COW_FORKED ||
+        cow_instance_grow(pool, instance(handle), 0, &old_bytes) != COW_FORKED ||
+        cow_instance_reset(pool, instance(handle)) != COW_FORKED ||
         cow_instance_release(pool, instance(handle)) != COW_FORKED || cow_pool_flush(pool) != COW_FORKED ||
         cow_image_create(pool, 0, NULL, 0, &image) != COW_FORKED || cow_pool_stats(pool, &stats) != COW_FORKED)
         return "a call in a child was not refused";
@@ -296,10 +313,15 @@ static void pool_describe(struct rig_subject *subject, uint32_t slot, uint64_t o
     const struct cow_pool_view *view = &self(subject)->view;
     const struct cow_slot_view it = cow_check_slot(pool_of(subject), slot);
     const uint64_t in_slot = offset < view->stride_bytes ? offset : view->stride_bytes - 1;
-    fprintf(out_file, "  slot %u: E %ju, extension %ju, %s%s\n", slot, (uintmax_t)it.paved_bytes, (uintmax_t)it.extension_bytes,
-            it.live ? "live" : it.idle ? "idle" : it.retired ? "retired" : "bare", it.image ? ", maps an image" : ", maps no image");
-    rig_kernel_print(out_file, it.base, it.base + view->stride_bytes, it.base + in_slot / view->page_bytes * view->page_bytes,
-                     view->page_bytes);
+    fprintf(out_file, "  slot %u: E %ju, extension %ju, %s%s\n", slot, (uintmax_t)it.paved_bytes,
+            (uintmax_t)it.extension_bytes,
+            it.live      ? "live"
+            : it.idle    ? "idle"
+            : it.retired ? "retired"
+                         : "bare",
+            it.image ? ", maps an image" : ", maps no image");
+    rig_kernel_print(out_file, it.base, it.base + view->stride_bytes,
+                     it.base + in_slot / view->page_bytes * view->page_bytes, view->page_bytes);
 }
 
 const struct rig_subject_ops rig_subject_pool = {
@@ -324,6 +346,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .dead_bytes = pool_dead_bytes,
     .read_image = pool_read_image,
     .check = pool_check,
+    .stripped = pool_stripped,
     .residue = pool_residue,
     .range = pool_range,
     .in_child = pool_in_child,

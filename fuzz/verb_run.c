@@ -43,7 +43,8 @@ static const char usage[] =
     "  --timeout SECONDS  of each program, 60 unless given; 0 is none\n"
     "  --in-process       do not fork a child: for debuggers\n"
     "\n"
-    "Exit codes: 0 all agree; 1 a divergence, its stable line on stdout and the report on stderr; 2 wrong use, unreadable\n"
+    "Exit codes: 0 all agree; 1 a divergence, its stable line on stdout and the report on stderr; 2 wrong use, "
+    "unreadable\n"
     "input, or an expectation that is out of date; 3 a crash, a sanitizer's report or a timeout.\n";
 
 /* ---- which files ---- */
@@ -75,7 +76,8 @@ static int list_directory(struct file_list *list, const char *path)
     }
     for (int i = 0; i < n; i++) {
         char *inner = NULL;
-        if (entries[i]->d_name[0] != '.' && !strstr(entries[i]->d_name, ".md") && asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
+        if (entries[i]->d_name[0] != '.' && !strstr(entries[i]->d_name, ".md") &&
+            asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
             result = list_path(list, inner);
         free(inner);
         free(entries[i]);
@@ -90,12 +92,12 @@ static int list_directory(struct file_list *list, const char *path)
 
 static int list_path(struct file_list *list, const char *path)
 {
-    struct stat status;
+    struct stat status = {.st_mode = S_IFREG}; /* "-" is the standard input */
     if (strcmp(path, "-") != 0 && stat(path, &status)) {
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return 2;
     }
-    if (strcmp(path, "-") != 0 && S_ISDIR(status.st_mode))
+    if (S_ISDIR(status.st_mode))
         return list_directory(list, path);
     add_path(list, path);
     return 0;
@@ -134,7 +136,8 @@ static int tell(const char *path, const struct rig_text *text, const struct rig_
     case RIG_DIVERGED:
         printf("%s\n", verdict->line);
         fflush(stdout);
-        fprintf(stderr, "%s%s: %s\nreproduce: make repro ENTRY=%s\n", verdict->report ? verdict->report : "", path, verdict->line, path);
+        fprintf(stderr, "%s%s: %s\nreproduce: make repro ENTRY=%s\n", verdict->report ? verdict->report : "", path,
+                verdict->line, path);
         return 1;
     case RIG_OUTDATED:
         fprintf(stderr, "%s:%u: %s\n", path, text->line[verdict->op], verdict->line);
@@ -184,10 +187,12 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
 {
     static const char *const verdicts[] = {"agree", "diverge", "error", "crash"};
     const struct rig_counters *sum = &tally->sum;
-    printf("{\"verdict\":\"%s\",\"state_hash\":\"%016jx\",\"counters\":{\"programs\":%ju,\"operations\":%ju,\"effective\":%ju,\"traps\":%ju,"
+    printf("{\"verdict\":\"%s\",\"state_hash\":\"%016jx\",\"counters\":{\"programs\":%ju,\"operations\":%ju,"
+           "\"effective\":%ju,\"traps\":%ju,"
            "\"resets\":%ju,\"erasing_resets\":%ju,\"reuses\":%ju,\"grows\":%ju,\"divergences\":%ju,\"skipped\":%ju},",
-           verdicts[result & 3], (uintmax_t)tally->state_hash, (uintmax_t)sum->n_programs, (uintmax_t)sum->n_operations, (uintmax_t)sum->n_effective,
-           (uintmax_t)sum->n_traps, (uintmax_t)sum->n_resets, (uintmax_t)sum->n_erasing_resets, (uintmax_t)sum->n_reuses, (uintmax_t)sum->n_grows,
+           verdicts[result & 3], (uintmax_t)tally->state_hash, (uintmax_t)sum->n_programs, (uintmax_t)sum->n_operations,
+           (uintmax_t)sum->n_effective, (uintmax_t)sum->n_traps, (uintmax_t)sum->n_resets,
+           (uintmax_t)sum->n_erasing_resets, (uintmax_t)sum->n_reuses, (uintmax_t)sum->n_grows,
            (uintmax_t)sum->n_divergences, (uintmax_t)sum->n_skipped);
     printf("\"timing\":{\"seconds\":%.6f,\"programs_per_second\":%.0f,\"effective_per_second\":%.0f}}\n", seconds,
            seconds > 0 ? (double)sum->n_programs / seconds : 0, seconds > 0 ? (double)sum->n_effective / seconds : 0);
@@ -208,8 +213,12 @@ static int run_all(const struct file_list *list, const struct run_options *optio
             const int result = run_file(list->paths[i], options, &tally, &seconds);
             worst = result == 1 || worst == 0 ? result : worst; /* a divergence outranks what is unreadable */
         }
-    fprintf(stderr, "%ju programs, %ju operations, %ju effective: %s%s\n", (uintmax_t)tally.sum.n_programs, (uintmax_t)tally.sum.n_operations,
-            (uintmax_t)tally.sum.n_effective, worst == 0 ? "all agree" : worst == 1 ? "DIVERGED" : "ERRORS", tally.sum.n_skipped ? ", some skipped" : "");
+    fprintf(stderr, "%ju programs, %ju operations, %ju effective: %s%s\n", (uintmax_t)tally.sum.n_programs,
+            (uintmax_t)tally.sum.n_operations, (uintmax_t)tally.sum.n_effective,
+            worst == 0   ? "all agree"
+            : worst == 1 ? "DIVERGED"
+                         : "ERRORS",
+            tally.sum.n_skipped ? ", some skipped" : "");
     if (options->floors && worst == 0 && rig_check_floors(stderr, &tally))
         worst = 1;
     if (options->json)
@@ -290,18 +299,21 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
         return take_subject(option + 10, &options->rig.subject);
     if (strcmp(option, "--subject") == 0 && *at + 1 < argc)
         return take_subject(argv[++*at], &options->rig.subject);
-    return take_number(argc, argv, at, "--until", &options->rig.until) || take_number(argc, argv, at, "--timeout", &options->timeout_seconds) ||
+    return take_number(argc, argv, at, "--until", &options->rig.until) ||
+           take_number(argc, argv, at, "--timeout", &options->timeout_seconds) ||
            (take_number(argc, argv, at, "--repeat", &options->n_repeats) && options->n_repeats);
 }
 
 int rig_verb_run(int argc, char **argv)
 {
-    struct run_options options = {.rig = {.subject = &rig_subject_pool, .until = UINT32_MAX}, .timeout_seconds = 60, .n_repeats = 1};
+    struct run_options options = {
+        .rig = {.subject = &rig_subject_pool, .until = UINT32_MAX}, .timeout_seconds = 60, .n_repeats = 1};
     struct file_list list = {.n = 0};
     int result = 0;
-    for (int i = 1; i < argc && result == 0; i++) {
+    for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0)
             return fputs(usage, stdout) < 0;
+    for (int i = 1; i < argc && result == 0; i++) {
         if (argv[i][0] != '-' || argv[i][1] == '\0') {
             result = list_path(&list, argv[i]);
         } else if (!take_option(argc, argv, &i, &options)) {

@@ -95,7 +95,8 @@ int cow_check_image(const struct cow_image *image, uint64_t offset_bytes, uint64
     return -1;
 }
 
-int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offset_bytes, uint64_t *ret_file_offset_bytes)
+int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offset_bytes,
+                      uint64_t *ret_file_offset_bytes)
 {
     const struct cow_slot *it = &pool->slots[slot];
     if (offset_bytes >= it->paved_bytes) {
@@ -113,7 +114,8 @@ static const char *check_live(const struct cow_pool *pool, const struct cow_slot
     const uint64_t accessible = load(&slot->accessible_bytes);
     if (cow_handle_index(load(&slot->lease), pool->index_bits) != (uint32_t)(slot - pool->slots))
         return "(H1) a live slot's handle does not name it";
-    if (slot->initial_bytes > slot->length_bytes || slot->length_bytes > slot->max_bytes || slot->max_bytes > pool->max_bytes)
+    if (slot->initial_bytes > slot->length_bytes || slot->length_bytes > slot->max_bytes ||
+        slot->max_bytes > pool->max_bytes)
         return "(S2) initial <= length <= maximum <= the pool's does not hold";
     if (slot->paved_bytes != cow_round_up(slot->initial_bytes, page))
         return "(S3) the extension does not begin at the initial length rounded up";
@@ -137,7 +139,8 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
         return "(S1) the extension file of an idle slot is not empty";
     if (slot->extension_bytes % pool->geometry.page_bytes)
         return "(S2) the end of an extension file is not a whole number of host pages";
-    if (slot->state != COW_SLOT_RETIRED && table->file_bytes(table, slot->extension_fd) != (int64_t)slot->extension_bytes)
+    if (slot->state != COW_SLOT_RETIRED &&
+        table->file_bytes(table, slot->extension_fd) != (int64_t)slot->extension_bytes)
         return "(S2) an extension file is not as long as the books say";
     return live ? check_live(pool, slot) : NULL;
 }
@@ -177,14 +180,16 @@ static const char *check_image(const struct cow_pool *pool, const struct cow_ima
     uint64_t file_bytes = 0, end = 0, n_refs = !atomic_load(&image->dead);
     for (uint32_t i = 0; i < image->n_runs; i++) {
         const struct cow_run *run = &image->runs[i];
-        if ((i && run->offset_bytes <= end) || run->length_bytes == 0 || (run->offset_bytes | run->length_bytes) % pool->geometry.page_bytes)
+        if ((i && run->offset_bytes <= end) || run->length_bytes == 0 ||
+            (run->offset_bytes | run->length_bytes) % pool->geometry.page_bytes)
             return "(I1) the runs of an image touch, overlap, or are not whole host pages";
         if (run->file_offset_bytes != file_bytes)
             return "(I2) the file of an image is not its runs";
         end = run->offset_bytes + run->length_bytes;
         file_bytes += run->length_bytes;
     }
-    if (file_bytes != image->file_bytes || (image->n_runs && table->file_bytes(table, image->fd) != (int64_t)file_bytes))
+    if (file_bytes != image->file_bytes ||
+        (image->n_runs && table->file_bytes(table, image->fd) != (int64_t)file_bytes))
         return "(I2) the file of an image is not its runs";
     if (image->n_runs && table->is_sealed(table, image->fd) != 1)
         return "(I3) an image is not sealed";

@@ -29,7 +29,8 @@ struct cow_pool_view cow_check_pool(const struct cow_pool *pool);
 struct cow_slot_view cow_check_slot(const struct cow_pool *pool, uint32_t slot);
 
 /* The file behind offset_bytes of a slot: returns its descriptor and the place in it, or -1 where there is only zero memory. */
-int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offset_bytes, uint64_t *ret_file_offset_bytes);
+int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offset_bytes,
+                      uint64_t *ret_file_offset_bytes);
 /* The same for an image. */
 int cow_check_image(const struct cow_image *image, uint64_t offset_bytes, uint64_t *ret_file_offset_bytes);
 

@@ -46,7 +46,8 @@ static void seal_off(struct cow_pool *pool)
         /* Not MAP_FIXED: a handler that ran before this one may have mapped something into the hole, and a slot that was never
          * paved has been inherited as it was. Either way the range is occupied, which is all that is wanted. */
         if (geometry->capacity_bytes)
-            (void)cow_sys_mmap(&pool->sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, COW_WHERE_NOREPLACE, -1, 0, &mapped);
+            (void)cow_sys_mmap(&pool->sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, COW_WHERE_NOREPLACE,
+                               -1, 0, &mapped);
     }
 }
 

@@ -11,7 +11,8 @@
 int cow_image_set_init(struct cow_image_set *set, struct cow_pool *pool, const struct cow_sys_table *table,
                        uint64_t page_bytes, uint64_t join_bytes, uint64_t max_bytes)
 {
-    *set = (struct cow_image_set){.pool = pool, .sys.table = table, .page_bytes = page_bytes, .join_bytes = join_bytes, .max_bytes = max_bytes};
+    *set = (struct cow_image_set){
+        .pool = pool, .sys.table = table, .page_bytes = page_bytes, .join_bytes = join_bytes, .max_bytes = max_bytes};
     return -pthread_mutex_init(&set->lock, NULL);
 }
 
@@ -23,18 +24,21 @@ static int compare_segments(const void *left, const void *right)
     return (a->offset_bytes > b->offset_bytes) - (a->offset_bytes < b->offset_bytes);
 }
 
-static int check_segments(const struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments)
+static int check_segments(const struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments,
+                          size_t n_segments)
 {
     if (extent_bytes > set->max_bytes)
         return COW_IMAGE_LARGE;
     for (size_t i = 0; i < n_segments; i++)
-        if (segments[i].offset_bytes > extent_bytes || segments[i].length_bytes > extent_bytes - segments[i].offset_bytes)
+        if (segments[i].offset_bytes > extent_bytes ||
+            segments[i].length_bytes > extent_bytes - segments[i].offset_bytes)
             return COW_IMAGE_BOUNDS;
     return COW_OK;
 }
 
 /* Adds the pages of one segment, which does not begin before those already added. Empty segments take no memory. */
-static int plan_segment(const struct cow_image_set *set, const struct cow_segment *segment, struct cow_run *runs, uint32_t *n_runs)
+static int plan_segment(const struct cow_image_set *set, const struct cow_segment *segment, struct cow_run *runs,
+                        uint32_t *n_runs)
 {
     const uint64_t page = set->page_bytes;
     if (segment->length_bytes == 0)
@@ -57,7 +61,8 @@ static int plan_segment(const struct cow_image_set *set, const struct cow_segmen
 static int plan(const struct cow_image_set *set, const struct cow_segment *segments, size_t n_segments,
                 struct cow_run runs[COW_IMAGE_MAX_RUNS], uint32_t *ret_n_runs, uint64_t *ret_file_bytes)
 {
-    struct cow_segment *sorted = calloc(n_segments + 1, sizeof *sorted); /* calloc checks the product; + 1 so that none is not NULL */
+    struct cow_segment *sorted =
+        calloc(n_segments + 1, sizeof *sorted); /* calloc checks the product; + 1 so that none is not NULL */
     uint64_t file_bytes = 0;
     uint32_t n_runs = 0;
     int result = COW_OK;
@@ -96,18 +101,21 @@ static int write_all(struct cow_sys *sys, int fd, const uint8_t *bytes, uint64_t
 }
 
 /* The bytes of segments that fall into the run, in their order, over zero. A segment lies in one run or in none. */
-static void compose_run(uint8_t *bytes, const struct cow_run *run, const struct cow_segment *segments, size_t n_segments)
+static void compose_run(uint8_t *bytes, const struct cow_run *run, const struct cow_segment *segments,
+                        size_t n_segments)
 {
     memset(bytes, 0, run->length_bytes);
     for (size_t i = 0; i < n_segments; i++) {
         const uint64_t offset_bytes = segments[i].offset_bytes - run->offset_bytes;
-        if (segments[i].length_bytes && segments[i].offset_bytes >= run->offset_bytes && offset_bytes < run->length_bytes)
+        if (segments[i].length_bytes && segments[i].offset_bytes >= run->offset_bytes &&
+            offset_bytes < run->length_bytes)
             memcpy(bytes + offset_bytes, segments[i].bytes, segments[i].length_bytes);
     }
 }
 
 /* Makes the file, fills and seals it. Returns the descriptor, or -errno with nothing left behind. */
-static int write_file(struct cow_image_set *set, const struct cow_image *image, const struct cow_segment *segments, size_t n_segments)
+static int write_file(struct cow_image_set *set, const struct cow_image *image, const struct cow_segment *segments,
+                      size_t n_segments)
 {
     int fd, result = 0;
     uint8_t *bytes = malloc(image->file_bytes);
@@ -143,8 +151,8 @@ static void adopt(struct cow_image_set *set, struct cow_image *image)
     pthread_mutex_unlock(&set->lock);
 }
 
-int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                    struct cow_image **ret_image)
+int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments,
+                    size_t n_segments, struct cow_image **ret_image)
 {
     struct cow_run runs[COW_IMAGE_MAX_RUNS];
     uint64_t file_bytes;
@@ -157,7 +165,8 @@ int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const stru
     struct cow_image *image = malloc(sizeof *image + n_runs * sizeof *runs);
     if (!image)
         return -ENOMEM;
-    *image = (struct cow_image){.set = set, .fd = -1, .extent_bytes = extent_bytes, .file_bytes = file_bytes, .n_runs = n_runs};
+    *image = (struct cow_image){
+        .set = set, .fd = -1, .extent_bytes = extent_bytes, .file_bytes = file_bytes, .n_runs = n_runs};
     atomic_init(&image->refs, 1);
     atomic_init(&image->dead, false);
     memcpy(image->runs, runs, n_runs * sizeof *runs);

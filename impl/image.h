@@ -60,8 +60,8 @@ int cow_image_set_init(struct cow_image_set *set, struct cow_pool *pool, const s
 /* Frees all images, whoever refers to them. */
 void cow_image_set_destroy(struct cow_image_set *set);
 
-int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                    struct cow_image **ret_image);
+int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments,
+                    size_t n_segments, struct cow_image **ret_image);
 void cow_image_ref(struct cow_image *image);
 /* NULL is allowed. */
 void cow_image_unref(struct cow_image *image);

@@ -50,7 +50,8 @@ static struct cow_slot *choose(struct cow_pool *pool, const struct cow_instance_
 }
 
 /* Makes the slot IDLE for this image and E. */
-static int prepare(struct cow_pool *pool, struct cow_slot *slot, const struct cow_instance_config *config, uint64_t paved_bytes)
+static int prepare(struct cow_pool *pool, struct cow_slot *slot, const struct cow_instance_config *config,
+                   uint64_t paved_bytes)
 {
     struct cow_shard *shard = cow_pool_shard_of(pool, slot);
     const bool was_retired = slot->state == COW_SLOT_RETIRED;
@@ -108,7 +109,8 @@ int cow_instance_memory(const struct cow_pool *pool, struct cow_instance instanc
     return COW_OK;
 }
 
-int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes, uint64_t *ret_old_bytes)
+int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes,
+                      uint64_t *ret_old_bytes)
 {
     if (cow_pool_is_forked(pool))
         return COW_FORKED;
@@ -159,7 +161,8 @@ int cow_instance_release(struct cow_pool *pool, struct cow_instance instance)
     uint64_t lease = instance.id;
     /* Whoever takes the handle out owns the end of the lease: a second release, even at the same time, is stale. Acquire and
      * release are the shard lock's business; this only decides. */
-    if (!slot || !atomic_compare_exchange_strong_explicit(&slot->lease, &lease, 0, memory_order_relaxed, memory_order_relaxed))
+    if (!slot ||
+        !atomic_compare_exchange_strong_explicit(&slot->lease, &lease, 0, memory_order_relaxed, memory_order_relaxed))
         return COW_STALE;
     struct cow_shard *shard = cow_pool_shard_of(pool, slot);
     const int result = cow_slot_end(slot, &pool->geometry, &shard->sys);

@@ -45,7 +45,8 @@ static int reserve(struct cow_pool *pool)
     struct cow_geometry *geometry = &pool->geometry;
     const uint64_t page_bytes = geometry->page_bytes;
     void *base;
-    int result = cow_sys_mmap(&pool->sys, NULL, geometry->reservation_bytes, COW_MAP_RESERVED, COW_WHERE_ANY, -1, 0, &base);
+    int result =
+        cow_sys_mmap(&pool->sys, NULL, geometry->reservation_bytes, COW_MAP_RESERVED, COW_WHERE_ANY, -1, 0, &base);
     if (result)
         return result;
     result = cow_sys_madvise(&pool->sys, base, geometry->reservation_bytes, COW_ADVICE_DONT_DUMP);
@@ -60,7 +61,8 @@ static int reserve(struct cow_pool *pool)
     *(volatile uint64_t *)base = COW_POOL_COOKIE;
     pool->cookie = base;
     geometry->reservation_base = base;
-    geometry->slots_base = geometry->reservation_base + geometry->reservation_bytes - geometry->n_slots * geometry->stride_bytes;
+    geometry->slots_base =
+        geometry->reservation_base + geometry->reservation_bytes - geometry->n_slots * geometry->stride_bytes;
     return 0;
 }
 
@@ -114,7 +116,8 @@ static int open_shards(struct cow_pool *pool)
 static int init(struct cow_pool *pool, const struct cow_pool_config *config)
 {
     int result = cow_image_set_init(&pool->images, pool, pool->sys.table, pool->geometry.page_bytes,
-                                    config->image_join_bytes ? config->image_join_bytes : COW_IMAGE_JOIN_BYTES, config->max_bytes);
+                                    config->image_join_bytes ? config->image_join_bytes : COW_IMAGE_JOIN_BYTES,
+                                    config->max_bytes);
     if (result)
         return result;
     result = open_shards(pool);
@@ -174,8 +177,8 @@ int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_
 
 /* ---- images: the pool's fork check around image.c ---- */
 
-int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                     struct cow_image **ret_image)
+int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments,
+                     size_t n_segments, struct cow_image **ret_image)
 {
     if (cow_pool_is_forked(pool))
         return COW_FORKED;
@@ -221,7 +224,8 @@ static bool has_live_instances(const struct cow_pool *pool)
 static void unmap(struct cow_pool *pool, uint8_t *begin, const uint8_t *end)
 {
     if (begin < end)
-        (void)cow_sys_munmap(&pool->sys, begin, (size_t)(end - begin)); /* at the mapping limit the range stays: inaccessible, harmless */
+        (void)cow_sys_munmap(&pool->sys, begin,
+                             (size_t)(end - begin)); /* at the mapping limit the range stays: inaccessible, harmless */
 }
 
 /* Unmaps the reservation around the holes: something else may live there by now (S4). */

@@ -26,7 +26,7 @@ struct cow_pool {
     struct cow_slot *slots;
     struct cow_shard *shards;
     struct cow_image_set images;
-    struct cow_sys sys; /* the calls made for the pool as a whole */
+    struct cow_sys sys;            /* the calls made for the pool as a whole */
     struct cow_pool *next, **link; /* in the process's list */
 };
 

@@ -30,7 +30,8 @@ static int kernel_can_read(struct bench *bench, const uint8_t *page)
 static int discard(struct bench *bench, uint8_t *page)
 {
     const int result = cow_sys_madvise(&bench->sys, page, bench->page_bytes, COW_ADVICE_DISCARD);
-    return result == -EINVAL ? cow_sys_madvise(&bench->sys, page, bench->page_bytes, COW_ADVICE_DISCARD_LOCKED) : result;
+    return result == -EINVAL ? cow_sys_madvise(&bench->sys, page, bench->page_bytes, COW_ADVICE_DISCARD_LOCKED)
+                             : result;
 }
 
 /* Private pages return to what they were: image bytes, or zero. */
@@ -65,7 +66,9 @@ static int test_extension(struct bench *bench)
     result = cow_sys_ftruncate(&bench->sys, bench->extension_fd, bench->page_bytes);
     if (result)
         return result;
-    return kernel_can_read(bench, bench->extension) && all_bytes_are(bench->extension, bench->page_bytes, 0) ? COW_OK : COW_KERNEL;
+    return kernel_can_read(bench, bench->extension) && all_bytes_are(bench->extension, bench->page_bytes, 0)
+               ? COW_OK
+               : COW_KERNEL;
 }
 
 static int test_seal(struct bench *bench)
@@ -77,7 +80,8 @@ static int test_seal(struct bench *bench)
 static int map(struct bench *bench, enum cow_map what, int fd, size_t n_pages, uint8_t **ret_page)
 {
     void *mapped;
-    const int result = cow_sys_mmap(&bench->sys, NULL, n_pages * bench->page_bytes, what, COW_WHERE_ANY, fd, 0, &mapped);
+    const int result =
+        cow_sys_mmap(&bench->sys, NULL, n_pages * bench->page_bytes, what, COW_WHERE_ANY, fd, 0, &mapped);
     if (!result)
         *ret_page = mapped;
     return result;
@@ -98,7 +102,8 @@ static int fill_image(struct bench *bench)
         return result;
     memset(bench->zero, PATTERN, bench->page_bytes);
     for (size_t done = 0; done < bench->page_bytes;) { /* short counts are no lie (write(2)) */
-        const int64_t n = cow_sys_pwrite(&bench->sys, bench->image_fd, bench->zero + done, bench->page_bytes - done, done);
+        const int64_t n =
+            cow_sys_pwrite(&bench->sys, bench->image_fd, bench->zero + done, bench->page_bytes - done, done);
         if (n <= 0 || (size_t)n > bench->page_bytes - done)
             return n < 0 ? (int)n : COW_KERNEL;
         done += (size_t)n;
@@ -151,7 +156,11 @@ static void tear_down(struct bench *bench)
 int cow_selftest(const struct cow_sys_table *table)
 {
     static atomic_bool linux_is_good; /* relaxed: at worst two threads test at the same time */
-    struct bench bench = {.sys.table = table, .page_bytes = table->host_page_bytes(table), .image_fd = -1, .extension_fd = -1, .scratch_fd = -1};
+    struct bench bench = {.sys.table = table,
+                          .page_bytes = table->host_page_bytes(table),
+                          .image_fd = -1,
+                          .extension_fd = -1,
+                          .scratch_fd = -1};
     if (table == &cow_sys_linux && atomic_load_explicit(&linux_is_good, memory_order_relaxed))
         return COW_OK;
     int result = set_up(&bench);

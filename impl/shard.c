@@ -44,7 +44,8 @@ static void list_remove(struct cow_slot_list *list, struct cow_slot *slot)
 
 static struct cow_slot **bucket_of(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)
 {
-    const uint64_t mixed = ((uint64_t)(uintptr_t)image ^ paved_bytes) * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing */
+    const uint64_t mixed =
+        ((uint64_t)(uintptr_t)image ^ paved_bytes) * UINT64_C(0x9e3779b97f4a7c15); /* Fibonacci hashing */
     return &shard->buckets[(mixed >> 32) & (shard->n_buckets - 1)];
 }
 
@@ -60,7 +61,8 @@ static void bucket_insert(struct cow_shard *shard, struct cow_slot *slot)
 
 static void bucket_remove(struct cow_shard *shard, struct cow_slot *slot)
 {
-    *(slot->warm_previous ? &slot->warm_previous->warm_next : bucket_of(shard, slot->image, slot->paved_bytes)) = slot->warm_next;
+    *(slot->warm_previous ? &slot->warm_previous->warm_next : bucket_of(shard, slot->image, slot->paved_bytes)) =
+        slot->warm_next;
     if (slot->warm_next)
         slot->warm_next->warm_previous = slot->warm_previous;
     slot->warm_next = slot->warm_previous = NULL;

@@ -16,7 +16,7 @@ struct cow_slot_list {
 };
 
 struct cow_shard {
-    pthread_mutex_t lock; /* no lock is taken under it */
+    pthread_mutex_t lock;                             /* no lock is taken under it */
     struct cow_slot_list lists[COW_SLOT_RETIRED + 1]; /* by state; the one for LIVE stays empty */
     struct cow_slot **buckets;                        /* warm slots, most recently put first */
     uint32_t n_buckets;                               /* a power of two */

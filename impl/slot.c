@@ -78,8 +78,8 @@ static int map_all(const struct cow_slot *slot, const struct cow_geometry *geome
     return result ? result : set_attributes(slot, geometry, sys); /* (S6) */
 }
 
-int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, struct cow_image *image,
-                  uint64_t paved_bytes)
+int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
+                  struct cow_image *image, uint64_t paved_bytes)
 {
     int result = 0;
     COW_CHECK(slot->state != COW_SLOT_LIVE && !slot->lost && paved_bytes <= geometry->capacity_bytes);

@@ -63,13 +63,14 @@ int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base);
 void cow_slot_close(struct cow_slot *slot, struct cow_sys *sys);
 
 /* Maps image, zero and extension for an initial part of E = paved_bytes. On an error the slot is RETIRED. */
-int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, struct cow_image *image,
-                  uint64_t paved_bytes);
+int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
+                  struct cow_image *image, uint64_t paved_bytes);
 /* Begins the lease `handle` of an IDLE slot. */
 void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_instance_config *config,
                    uint64_t handle);
 /* COW_LIMIT, or ftruncate's errno: the slot is as it was. */
-int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint64_t delta_bytes);
+int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
+                  uint64_t delta_bytes);
 /* Makes (S1) true and keeps the lease. On an error the slot is RETIRED. */
 int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
 /* The same for a slot whose lease was taken out: it becomes IDLE. */
@@ -78,7 +79,8 @@ int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, str
 int cow_slot_strip(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
 void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
 
-static inline bool cow_slot_is_warm_for(const struct cow_slot *slot, const struct cow_image *image, uint64_t paved_bytes)
+static inline bool cow_slot_is_warm_for(const struct cow_slot *slot, const struct cow_image *image,
+                                        uint64_t paved_bytes)
 {
     return slot->image == image && slot->paved_bytes == paved_bytes;
 }

@@ -72,7 +72,8 @@ int cow_trap_install(void)
     return trap_install_result;
 }
 
-int cow_trap_call(const struct cow_pool *pool, void (*function)(void *argument), void *argument, struct cow_location *ret_location)
+int cow_trap_call(const struct cow_pool *pool, void (*function)(void *argument), void *argument,
+                  struct cow_location *ret_location)
 {
     struct trap_frame frame = {.pool = pool, .outer = trap_frames};
     /* With the signal mask: the handler runs with its signal blocked, and leaves by a jump. */

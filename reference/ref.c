@@ -20,13 +20,15 @@ static uint64_t round_up(uint64_t bytes, uint64_t page_bytes)
 /* ---- images ---- */
 
 /* Marks the host pages that hold data, then walks over them: a gap of more than join_bytes ends a run. */
-static void count_runs(const struct ref_pool *pool, struct ref_image *image, const struct cow_segment *segments, size_t n_segments)
+static void count_runs(const struct ref_pool *pool, struct ref_image *image, const struct cow_segment *segments,
+                       size_t n_segments)
 {
     const uint64_t n_pages = round_up(image->extent_bytes, pool->page_bytes) / pool->page_bytes;
     uint8_t *has_data = allocate(n_pages);
     for (size_t i = 0; i < n_segments; i++)
         for (uint64_t page = segments[i].offset_bytes / pool->page_bytes;
-             segments[i].length_bytes && page * pool->page_bytes < segments[i].offset_bytes + segments[i].length_bytes; page++)
+             segments[i].length_bytes && page * pool->page_bytes < segments[i].offset_bytes + segments[i].length_bytes;
+             page++)
             has_data[page] = 1;
     uint64_t gap_bytes = 0;
     for (uint64_t page = 0; page < n_pages; page++) {
@@ -44,13 +46,14 @@ static void count_runs(const struct ref_pool *pool, struct ref_image *image, con
     free(has_data);
 }
 
-int ref_image_create(const struct ref_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                     struct ref_image **ret_image)
+int ref_image_create(const struct ref_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments,
+                     size_t n_segments, struct ref_image **ret_image)
 {
     if (extent_bytes > pool->max_bytes)
         return COW_IMAGE_LARGE;
     for (size_t i = 0; i < n_segments; i++)
-        if (segments[i].offset_bytes > extent_bytes || segments[i].length_bytes > extent_bytes - segments[i].offset_bytes)
+        if (segments[i].offset_bytes > extent_bytes ||
+            segments[i].length_bytes > extent_bytes - segments[i].offset_bytes)
             return COW_IMAGE_BOUNDS;
     struct ref_image *image = allocate(sizeof *image);
     image->extent_bytes = extent_bytes;

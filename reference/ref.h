@@ -34,8 +34,8 @@ struct ref_memory {
 };
 
 /* All functions: COW_OK or a refusal, as cowpool.h says of the pool. A NULL memory is a stale handle. Out of heap aborts. */
-int ref_image_create(const struct ref_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                     struct ref_image **ret_image);
+int ref_image_create(const struct ref_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments,
+                     size_t n_segments, struct ref_image **ret_image);
 void ref_image_free(struct ref_image *image);
 
 int ref_instantiate(struct ref_pool *pool, const struct ref_image *image, uint64_t initial_bytes, uint64_t max_bytes,

@@ -56,21 +56,21 @@ struct cow_instance {
 /* Why a call was refused. Part of the contract: two correct implementations refuse the same calls. */
 enum cow_refusal {
     COW_OK = 0,
-    COW_FULL,           /* every slot is lent, or lost to errors: release one, or make a larger pool */
-    COW_STALE,          /* the handle names no live instance of this pool: do not use it again */
-    COW_FOREIGN,        /* the image belongs to another pool: create it in this one */
-    COW_LIMIT,          /* the growth would pass the instance's maximum, or overflow: memory.grow's -1 */
-    COW_UNALIGNED,      /* a length is no multiple of the pool's unit_bytes */
-    COW_LENGTH,         /* initial is above maximum, or maximum above what the pool was made for */
-    COW_IMAGE_LONGER,   /* the image's extent is longer than the initial length */
-    COW_IMAGE_BOUNDS,   /* a data segment reaches past the image's extent */
-    COW_IMAGE_SPARSE,   /* the data lies in more than COW_IMAGE_MAX_RUNS dense runs: initialise at run time */
-    COW_IMAGE_LARGE,    /* the extent is larger than the largest memory of the pool */
-    COW_BUSY,           /* instances are live: release them first */
-    COW_FORKED,         /* the pool belongs to the parent process: make one in this process */
-    COW_CONFIG,         /* a field of the configuration is out of its range */
-    COW_UNSUPPORTED,    /* this build or kernel has no such growth or reset mode */
-    COW_KERNEL,         /* the kernel, or emulator, does not keep its word about madvise or ftruncate */
+    COW_FULL,         /* every slot is lent, or lost to errors: release one, or make a larger pool */
+    COW_STALE,        /* the handle names no live instance of this pool: do not use it again */
+    COW_FOREIGN,      /* the image belongs to another pool: create it in this one */
+    COW_LIMIT,        /* the growth would pass the instance's maximum, or overflow: memory.grow's -1 */
+    COW_UNALIGNED,    /* a length is no multiple of the pool's unit_bytes */
+    COW_LENGTH,       /* initial is above maximum, or maximum above what the pool was made for */
+    COW_IMAGE_LONGER, /* the image's extent is longer than the initial length */
+    COW_IMAGE_BOUNDS, /* a data segment reaches past the image's extent */
+    COW_IMAGE_SPARSE, /* the data lies in more than COW_IMAGE_MAX_RUNS dense runs: initialise at run time */
+    COW_IMAGE_LARGE,  /* the extent is larger than the largest memory of the pool */
+    COW_BUSY,         /* instances are live: release them first */
+    COW_FORKED,       /* the pool belongs to the parent process: make one in this process */
+    COW_CONFIG,       /* a field of the configuration is out of its range */
+    COW_UNSUPPORTED,  /* this build or kernel has no such growth or reset mode */
+    COW_KERNEL,       /* the kernel, or emulator, does not keep its word about madvise or ftruncate */
     COW_N_REFUSALS
 };
 
@@ -96,16 +96,16 @@ enum cow_reset {
 
 /* Everything zero but n_slots and max_bytes is a sensible pool. */
 struct cow_pool_config {
-    uint32_t n_slots;          /* 1 .. COW_MAX_SLOTS; each takes one descriptor and at most a handful of mappings */
-    uint64_t max_bytes;        /* the largest length of any instance, 0 .. 4 GiB, any byte count */
-    uint64_t guard_bytes;      /* inaccessible bytes behind each slot and before the first, rounded up to host pages,
+    uint32_t n_slots;     /* 1 .. COW_MAX_SLOTS; each takes one descriptor and at most a handful of mappings */
+    uint64_t max_bytes;   /* the largest length of any instance, 0 .. 4 GiB, any byte count */
+    uint64_t guard_bytes; /* inaccessible bytes behind each slot and before the first, rounded up to host pages,
                                   at most 16 GiB. 0: none behind a slot, for engines that check every bound in software;
                                   a memory grown to max_bytes then ends where the next one begins */
-    uint64_t unit_bytes;       /* every initial, maximum and growth is a multiple of it; 0 and 1 allow any byte count */
-    uint32_t n_shards;         /* independent parts that instantiate and release do not contend across; 0 means 1 */
+    uint64_t unit_bytes;  /* every initial, maximum and growth is a multiple of it; 0 and 1 allow any byte count */
+    uint32_t n_shards;    /* independent parts that instantiate and release do not contend across; 0 means 1 */
     enum cow_growth growth;
     enum cow_reset reset;
-    uint64_t image_join_bytes; /* dense runs of data with a gap of at most this between them are joined into one
+    uint64_t image_join_bytes;  /* dense runs of data with a gap of at most this between them are joined into one
                                   mapping, the gap kept as zero bytes; 0 means COW_IMAGE_JOIN_BYTES */
     int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE as far as needed and allowed (setrlimit(2)); it
                                    stays raised whatever becomes of the pool */
@@ -144,8 +144,8 @@ struct cow_segment {
  * memory.init traps), COW_IMAGE_SPARSE; COW_FORKED; -ENOMEM, -EMFILE, -ENFILE, -ENOSPC or another errno of
  * memfd_create(2), write(2), fcntl(2). After a failure nothing is left behind.
  * Cost: O(n log n) in the segments, plus one copy of the data. */
-int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments, size_t n_segments,
-                     struct cow_image **ret_image);
+int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments,
+                     size_t n_segments, struct cow_image **ret_image);
 
 /* Gives up the caller's reference; the pointer is invalid afterwards. Never fails. Live instances keep the image
  * until they are released; idle slots keep its mapping until they are next taken for another image or cow_pool_flush()
@@ -190,7 +190,8 @@ int cow_instance_memory(const struct cow_pool *pool, struct cow_instance instanc
  * Returns 0; the first that applies of COW_FORKED, COW_STALE, COW_UNALIGNED, COW_LIMIT (past the maximum, or an overflowing
  * sum); or ftruncate(2)'s errno. After any failure the instance is exactly as it was. At most one kernel call. Under a
  * limit on file sizes (RLIMIT_FSIZE) that call raises SIGXFSZ, as setrlimit(2) says. */
-int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes, uint64_t *ret_old_bytes);
+int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes,
+                      uint64_t *ret_old_bytes);
 
 /* Makes the memory equal to what instantiate gave, in place: same handle, initial length, image bytes.
  * Returns 0, COW_STALE, COW_FORKED; or an errno: then the lease has ended, the slot is retired, the handle stale. */

@@ -23,8 +23,8 @@
 
 #define LINUX_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-static int linux_mmap(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what, enum cow_where where,
-                      int fd, uint64_t offset_bytes, void **ret_at)
+static int linux_mmap(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
+                      enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at)
 {
     static const struct {
         int protection, flags;
@@ -38,7 +38,8 @@ static int linux_mmap(const struct cow_sys_table *self, void *at, size_t length_
         [COW_WHERE_ANY] = 0, [COW_WHERE_FIXED] = MAP_FIXED, [COW_WHERE_NOREPLACE] = MAP_FIXED_NOREPLACE};
     void *hint = where == COW_WHERE_ANY ? NULL : at;
     (void)self;
-    void *mapped = mmap(hint, length_bytes, kinds[what].protection, kinds[what].flags | places[where], fd, (off_t)offset_bytes);
+    void *mapped =
+        mmap(hint, length_bytes, kinds[what].protection, kinds[what].flags | places[where], fd, (off_t)offset_bytes);
     if (mapped == MAP_FAILED)
         return -errno;
     if (hint && mapped != hint) { /* before Linux 4.17 NOREPLACE is only a hint */
@@ -58,14 +59,15 @@ static int linux_munmap(const struct cow_sys_table *self, void *at, size_t lengt
 static int linux_madvise(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice)
 {
     static const int advices[] = {
-        [COW_ADVICE_DISCARD] = MADV_DONTNEED,    [COW_ADVICE_DISCARD_LOCKED] = MADV_DONTNEED_LOCKED,
-        [COW_ADVICE_DONT_FORK] = MADV_DONTFORK,  [COW_ADVICE_DONT_DUMP] = MADV_DONTDUMP,
-        [COW_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE,  [COW_ADVICE_WIPE_ON_FORK] = MADV_WIPEONFORK,
+        [COW_ADVICE_DISCARD] = MADV_DONTNEED,   [COW_ADVICE_DISCARD_LOCKED] = MADV_DONTNEED_LOCKED,
+        [COW_ADVICE_DONT_FORK] = MADV_DONTFORK, [COW_ADVICE_DONT_DUMP] = MADV_DONTDUMP,
+        [COW_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE, [COW_ADVICE_WIPE_ON_FORK] = MADV_WIPEONFORK,
     };
     (void)self;
     if (!madvise(at, length_bytes, advices[advice]))
         return 0;
-    if (advice == COW_ADVICE_NO_HUGE && errno == EINVAL) /* a kernel without CONFIG_TRANSPARENT_HUGEPAGE has none to forbid */
+    if (advice == COW_ADVICE_NO_HUGE &&
+        errno == EINVAL) /* a kernel without CONFIG_TRANSPARENT_HUGEPAGE has none to forbid */
         return 0;
     return -errno;
 }
@@ -96,7 +98,8 @@ static int linux_seal(const struct cow_sys_table *self, int fd)
     return fcntl(fd, F_ADD_SEALS, LINUX_SEALS) ? -errno : 0;
 }
 
-static int64_t linux_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes)
+static int64_t linux_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes,
+                            uint64_t offset_bytes)
 {
     ssize_t n;
     (void)self;

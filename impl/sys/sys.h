@@ -33,13 +33,13 @@ enum cow_advice {
     COW_ADVICE_DONT_FORK,      /* MADV_DONTFORK */
     COW_ADVICE_DONT_DUMP,      /* MADV_DONTDUMP */
     COW_ADVICE_NO_HUGE,        /* MADV_NOHUGEPAGE; 0 where the kernel has no huge pages */
-    COW_ADVICE_WIPE_ON_FORK,   /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
+    COW_ADVICE_WIPE_ON_FORK, /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
 };
 
 struct cow_sys_table {
     const char *name; /* "linux" */
-    int (*mmap)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what, enum cow_where where, int fd,
-                uint64_t offset_bytes, void **ret_at);
+    int (*mmap)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
+                enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at);
     int (*munmap)(const struct cow_sys_table *self, void *at, size_t length_bytes);
     int (*madvise)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice);
     int (*ftruncate)(const struct cow_sys_table *self, int fd, uint64_t length_bytes);
@@ -48,7 +48,8 @@ struct cow_sys_table {
     /* Adds F_SEAL_WRITE|SHRINK|GROW|SEAL (fcntl(2)): from here on nobody can change the file. */
     int (*seal)(const struct cow_sys_table *self, int fd);
     /* How many bytes were written: may be fewer than asked, never more. */
-    int64_t (*pwrite)(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes);
+    int64_t (*pwrite)(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes,
+                      uint64_t offset_bytes);
     int (*close)(const struct cow_sys_table *self, int fd);
     /* Questions; they are not counted. */
     int64_t (*file_bytes)(const struct cow_sys_table *self, int fd);
@@ -72,8 +73,8 @@ static inline void cow_sys_count(struct cow_sys *sys, enum cow_call call)
     atomic_fetch_add_explicit(&sys->n_calls[call], 1, memory_order_relaxed);
 }
 
-static inline int cow_sys_mmap(struct cow_sys *sys, void *at, size_t length_bytes, enum cow_map what, enum cow_where where,
-                               int fd, uint64_t offset_bytes, void **ret_at)
+static inline int cow_sys_mmap(struct cow_sys *sys, void *at, size_t length_bytes, enum cow_map what,
+                               enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at)
 {
     cow_sys_count(sys, COW_CALL_MMAP);
     return sys->table->mmap(sys->table, at, length_bytes, what, where, fd, offset_bytes, ret_at);
@@ -117,7 +118,8 @@ static inline int cow_sys_seal(struct cow_sys *sys, int fd)
     return sys->table->seal(sys->table, fd);
 }
 
-static inline int64_t cow_sys_pwrite(struct cow_sys *sys, int fd, const void *bytes, size_t length_bytes, uint64_t offset_bytes)
+static inline int64_t cow_sys_pwrite(struct cow_sys *sys, int fd, const void *bytes, size_t length_bytes,
+                                     uint64_t offset_bytes)
 {
     cow_sys_count(sys, COW_CALL_PWRITE);
     return sys->table->pwrite(sys->table, fd, bytes, length_bytes, offset_bytes);
