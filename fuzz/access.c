@@ -86,7 +86,7 @@ static void write_both(struct rig_run *run, struct rig_lease *lease, uint64_t of
     }
 }
 
-static void write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t offset, uint64_t length_bytes)
+void rig_write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t offset, uint64_t length_bytes)
 {
     uint8_t *bytes = rig_buffer(run, length_bytes);
     rig_stamp_range(run, lease, offset, bytes, length_bytes);
@@ -135,7 +135,7 @@ static struct rig_outcome fill(struct rig_run *run, const struct rig_op *op, str
     if (!is_in_bounds(lease, offset, length_bytes))
         return out_of_bounds;
     if (!op->has_byte) {
-        write_stamps(run, lease, (uint64_t)offset, length_bytes);
+        rig_write_stamps(run, lease, (uint64_t)offset, length_bytes);
         return ok;
     }
     uint8_t *bytes = rig_buffer(run, length_bytes);
@@ -193,7 +193,7 @@ static struct rig_outcome scribble(struct rig_run *run, const struct rig_op *op,
     uint64_t offset, length_bytes;
     if (!resolve_cut_range(run, lease, op, ref_accessible_bytes(lease->model), &offset, &length_bytes))
         return noop;
-    write_stamps(run, lease, offset, length_bytes);
+    rig_write_stamps(run, lease, offset, length_bytes);
     return ok;
 }
 

@@ -60,6 +60,16 @@ static struct rig_lease *sweep_lease(struct rig_run *run, struct rig_register *r
     return &reg->held[0];
 }
 
+/* Something for the next lease to find, where the first part ends and where the last one does. */
+static void sweep_dirty(struct rig_run *run, struct rig_lease *lease)
+{
+    const struct ref_memory *model = lease->model;
+    if (model->initial_bytes && !run->failed)
+        rig_write_stamps(run, lease, model->initial_bytes - 1, 1);
+    if (model->length_bytes > model->initial_bytes && !run->failed)
+        rig_write_stamps(run, lease, model->length_bytes - 1, 1);
+}
+
 /* To the end of the slot; the tail is compared without touching it, which would make the file as large. */
 static void sweep_tail(struct rig_run *run, struct rig_lease *lease)
 {
@@ -71,7 +81,7 @@ static void sweep_tail(struct rig_run *run, struct rig_lease *lease)
         rig_compare_lease(run, lease, RIG_OBSERVE_QUIET);
 }
 
-/* Every slot at once, so that each is leased: first with what it is warm for, then with nothing at all. */
+/* Every slot at once, so that each is leased: first with what it is warm for, and made dirty; then with nothing at all. */
 static void sweep(struct rig_run *run)
 {
     struct rig_register *registers = run->registers; /* all are released; what is held here is freed whatever happens */
@@ -81,8 +91,10 @@ static void sweep(struct rig_run *run)
             const struct rig_slot *slot = &run->slots[i];
             const struct rig_image *image = round == 0 ? image_of(run, slot->image_generation) : NULL;
             struct rig_lease *lease = sweep_lease(run, &registers[i], image, slot->paved_bytes);
-            if (lease && round == 1)
+            if (lease)
                 sweep_tail(run, lease);
+            if (lease && round == 0)
+                sweep_dirty(run, lease);
         }
         for (uint32_t i = 0; i < run->geometry.n_slots && !run->failed; i++)
             if (registers[i].held[0].model)

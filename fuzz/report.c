@@ -130,6 +130,17 @@ static const char *class_of(const struct rig_lease *lease, const struct rig_run 
     return offset < (model->initial_bytes + page_bytes - 1) / page_bytes * page_bytes ? "zero" : "grown";
 }
 
+/* "operation 3: store i0 end-8 width=8", or the sweep. */
+static void print_writer(FILE *out, const struct rig_run *run, uint32_t op)
+{
+    if (op >= run->program->n_ops) {
+        fputs("the sweep at the end", out);
+        return;
+    }
+    fprintf(out, "operation %u: ", op);
+    rig_print_op(out, &run->program->ops[op]);
+}
+
 /* Who wrote a byte like this here: the last write of this lease, and what earlier tenants of the slot wrote. */
 static void print_writers(FILE *out, const struct rig_run *run, const struct rig_lease *lease, uint64_t offset,
                           uint8_t byte)
@@ -140,9 +151,9 @@ static void print_writers(FILE *out, const struct rig_run *run, const struct rig
         if (write->slot != lease->slot || offset < write->offset || offset - write->offset >= write->length_bytes)
             continue;
         const bool fits = byte && rig_stamp_fits(write->generation, write->op, offset, byte);
-        fprintf(out, "  %s wrote this place in operation %u: ",
-                write->generation == lease->generation ? "this instance" : "an earlier tenant of the slot", write->op);
-        rig_print_op(out, &run->program->ops[write->op]);
+        fprintf(out, "  %s wrote this place in ",
+                write->generation == lease->generation ? "this instance" : "an earlier tenant of the slot");
+        print_writer(out, run, write->op);
         fprintf(out, "%s\n", fits ? "   <- the byte found is that one's" : "");
         found = true;
     }

@@ -126,6 +126,8 @@ struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op
 /* ---- access.c ---- */
 struct rig_outcome rig_operate_guest(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
 struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
+/* Host code writes stamps on both sides; the range must be accessible. */
+void rig_write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t offset, uint64_t length_bytes);
 int64_t rig_resolve(const struct rig_run *run, const struct rig_lease *lease, struct rig_at at);
 
 /* ---- stamp.c ---- */
