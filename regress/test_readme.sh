@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+# The C code in README.md compiles, and every call in it succeeds.
+set -euo pipefail
+cd "${SOURCE_DIR:-$(dirname "$0")/..}"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+{
+    printf '#include "cowpool.h"\n#include <stdio.h>\nint main(void)\n{\n'
+    printf 'uint8_t bytes[100] = {7};\nconst uint64_t n = sizeof bytes;\n'
+    # Behind each statement that sets `result`: a check of it.
+    sed -n '/^```c$/,/^```$/p' README.md | grep -v '^```' |
+        sed -E '/(^| )result = /s|;.*|; if (result) { printf("line: %s\\n", cow_result_name(result)); return 1; }|'
+    printf 'return memory.length_bytes == 17 * 65536 ? cow_pool_close(pool) : 1;\n}\n'
+} >"$dir/readme.c"
+grep -c 'cow_result_name' "$dir/readme.c" | grep -qx 5 || { echo "not the five calls that were expected" && exit 1; }
+read -ra compile <<<"${CC:-cc}"
+"${compile[@]}" -std=gnu11 -D_GNU_SOURCE -w -Iimpl -Iimpl/include "$dir/readme.c" impl/*.c impl/sys/*.c -lpthread -o "$dir/readme"
+"$dir/readme"
+echo "ok the code in README.md does what it says"
