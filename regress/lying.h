@@ -5,7 +5,7 @@
 #ifndef REGRESS_LYING_H
 #define REGRESS_LYING_H
 
-#include "check.h"
+#include "harness.h"
 #include "run.h"
 
 #include <fcntl.h>

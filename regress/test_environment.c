@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Limits, locked memory, processes that are not dumpable, and the attributes of files and mappings. What changes the process is
  * done in a child. */
-#include "check.h"
 #include "faulty.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include "pool.h"

@@ -2,9 +2,9 @@
 /* Every kernel call of every operation fails once, in turn, and then the first n succeed and all others fail. Each time
  * the other instances, the books and the reservation must be whole, the slot concerned retired, and no byte of the old
  * tenant ever visible again. The kernels that do not keep their word are in test_kernel.c. */
-#include "check.h"
 #include "faulty.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include "pool.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* A fork while another thread is mapping a slot: between a mapping and its MADV_DONTFORK the child inherited the slot, with the
  * parent's extension file shared in it. (Not a test_threads: forks under ThreadSanitizer are a world of their own.) */
-#include "check.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include "pool.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The rig's guest instructions at the border of two pages, by both signals, and who gets the faults that are not its own. */
-#include "check.h"
 #include "guest.h"
+#include "harness.h"
 #include "process.h"
 
 #include <signal.h>

@@ -4,7 +4,7 @@
 #define cow_handle_next copy_handle_next
 #include "handle.c" /* NOLINT(bugprone-suspicious-include) */
 
-#include "check.h"
+#include "harness.h"
 
 #include <pthread.h>
 #include <stdlib.h>

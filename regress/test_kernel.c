@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Kernels on which no pool can be made: calls fail one after the other during creation, or do not keep their word. */
-#include "check.h"
 #include "faulty.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include "pool.h"

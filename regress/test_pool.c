@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Making and closing pools: the edges of the configuration, statistics, and that nothing is left behind. */
-#include "check.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include "pool.h"

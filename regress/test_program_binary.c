@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The binary form: every byte string is a program, every program has its bytes. */
-#include "check.h"
+#include "harness.h"
 #include "program.h"
 
 #define N_RANDOM 100000

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The text form: what it says, how errors name their place, and that both forms are of one thing. */
-#include "check.h"
+#include "harness.h"
 #include "program.h"
 
 #define HEAD "cowpool-ops 1\n"

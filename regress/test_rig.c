@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The rig's own manners: the same program gives the same verdict and hash, the model agrees with itself and the pool with the model,
  * expectations are checked, and nothing is left behind. */
-#include "check.h"
+#include "harness.h"
 #include "process.h"
 #include "run.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* One pool, several threads: each verifies what it is lent and what it wrote, while another makes and drops images, flushes,
  * reads statistics and locates addresses. ThreadSanitizer runs this too. */
-#include "check.h"
 #include "fixture.h"
+#include "harness.h"
 
 #include "pool.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Guests trap in several threads at once: each call gets its own fault, at its own address. */
-#include "check.h"
 #include "fixture.h"
+#include "harness.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Whose an address is, and what cow_trap_call() makes of a fault there. */
-#include "check.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include "pool.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The trap module on top of no handler, an ignored signal, and a handler of the old kind: each in a child, which must end as
  * it would have without the module. */
-#include "check.h"
 #include "fixture.h"
+#include "harness.h"
 #include "process.h"
 
 #include <signal.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* A test program: static functions whose names are sentences, and a main that RUNs them and returns 0.
  * The first check that fails ends the program with 1; CHECK_SKIP ends it with 77. */
-#ifndef REGRESS_CHECK_H
-#define REGRESS_CHECK_H
+#ifndef REGRESS_HARNESS_H
+#define REGRESS_HARNESS_H
 
 #include <inttypes.h>
 #include <stdint.h>
