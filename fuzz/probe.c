@@ -100,10 +100,10 @@ static void probe_some(struct rig_run *run)
 {
     const struct rig_op *op = &run->program->ops[run->op];
     struct rig_lease *lease = &run->registers[op->reg].held[0];
-    const bool moved =
-        op->kind == RIG_INSTANTIATE || op->kind == RIG_REUSE || op->kind == RIG_GROW || op->kind == RIG_RESET;
-    if (run->changed && moved && lease->model) {
-        probe(run, lease, PROBE_ACCESSIBLE);
+    const bool moved = op->kind == RIG_INSTANTIATE || op->kind == RIG_REUSE || op->kind == RIG_GROW;
+    if (run->changed && (moved || op->kind == RIG_RESET) && lease->model) {
+        if (moved)
+            probe(run, lease, PROBE_ACCESSIBLE);
         probe(run, lease, PROBE_PREVIOUS); /* only where somebody could reach further before */
     }
     if (run->op % 8 != 5)
