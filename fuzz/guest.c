@@ -30,7 +30,7 @@ int rig_store_8(void *at, const void *bytes), rig_store_16(void *at, const void 
     ".text\n .p2align 4\n .type " name ", %function\n .globl " name "\n" name ":\n" body ".size " name ", . - " name   \
     "\n"
 
-#if defined __x86_64__
+#if defined __x86_64__ && !defined RIG_PORTABLE_GUEST
 /* rdi: guest address, rsi: bytes. */
 #define RIG_LOAD(n, move, reg)                                                                                         \
     RIG_FUNCTION("rig_load_" #n, "1: " move " (%rdi), %" reg "\n" RIG_TABLE_ROW move " %" reg                          \
@@ -47,7 +47,7 @@ static uintptr_t *instruction_pointer(ucontext_t *context)
 {
     return (uintptr_t *)&context->uc_mcontext.gregs[REG_RIP];
 }
-#elif defined __aarch64__
+#elif defined __aarch64__ && !defined RIG_PORTABLE_GUEST
 /* x0: guest address, x1: bytes. */
 #define RIG_LOAD(n, load, store, reg)                                                                                  \
     RIG_FUNCTION("rig_load_" #n, "1: " load " " reg ", [x0]\n" RIG_TABLE_ROW store " " reg                             \
@@ -89,7 +89,7 @@ static sigjmp_buf portable_landing;
 typedef uint16_t rig_u16 __attribute__((aligned(1)));
 typedef uint32_t rig_u32 __attribute__((aligned(1)));
 typedef uint64_t rig_u64 __attribute__((aligned(1)));
-typedef unsigned __int128 rig_u128 __attribute__((aligned(1)));
+__extension__ typedef unsigned __int128 rig_u128 __attribute__((aligned(1)));
 RIG_PORTABLE(1, uint8_t)
 RIG_PORTABLE(2, rig_u16)
 RIG_PORTABLE(4, rig_u32)
