@@ -3,6 +3,7 @@
 #include "kernel_view.h"
 #include "state.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -273,12 +274,19 @@ static struct rig_outcome do_fork(struct rig_run *run, const struct rig_op *op)
         _exit(broken && write(ends[1], broken, strlen(broken)) >= 0 ? 1 : 0);
     }
     close(ends[1]);
-    const ssize_t n = pid > 0 ? read(ends[0], said, sizeof said - 1) : 0;
-    close(ends[0]);
-    if (pid < 0)
+    if (pid < 0) {
+        close(ends[0]);
         return noop;
-    if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status) || n > 0)
-        rig_diverge(run, "fork", "child", "%s", n > 0 ? said : "the child crashed");
+    }
+    /* Interrupted by the engine's timer, and begun again. */
+    size_t n_said = 0;
+    for (ssize_t n; (n = read(ends[0], said + n_said, sizeof said - 1 - n_said)) > 0 || (n < 0 && errno == EINTR);)
+        n_said += n > 0 ? (size_t)n : 0;
+    close(ends[0]);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) || n_said)
+        rig_diverge(run, "fork", "child", "%s", n_said ? said : "the child crashed");
     return ok;
 }
 

@@ -160,14 +160,14 @@ static const char *check_choice(const struct rig_run *run, const struct rig_slot
     return NULL;
 }
 
-static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes)
+static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes, bool was_paved)
 {
     if (run->capacity_bytes == 0)
         return;
     expect(run, COW_CALL_MMAP,
            (paved_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
                (paved_bytes < run->capacity_bytes));
-    expect(run, COW_CALL_MADVISE, 2 + (paved_bytes > 0));
+    expect(run, COW_CALL_MADVISE, was_paved ? 3 : 4);
 }
 
 static uint64_t first_data_page(const struct rig_run *run, const struct rig_image *image)
@@ -209,7 +209,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
     }
     if (!is_warm(slot, image_generation, paved_bytes)) {
         unmap_image(run, slot);
-        expect_paving(run, lease, paved_bytes);
+        expect_paving(run, lease, paved_bytes, slot->paved);
     }
     *slot = (struct rig_slot){
         .live = true,

@@ -99,7 +99,8 @@ static void probe_all(struct rig_run *run)
 static void probe_some(struct rig_run *run)
 {
     const struct rig_op *op = &run->program->ops[run->op];
-    struct rig_lease *lease = &run->registers[op->reg].held[0];
+    struct rig_lease *lease =
+        op->kind == RIG_GROW || op->kind == RIG_RESET ? rig_pick_lease(run, op) : &run->registers[op->reg].held[0];
     const bool moved = op->kind == RIG_INSTANTIATE || op->kind == RIG_REUSE || op->kind == RIG_GROW;
     if (run->changed && (moved || op->kind == RIG_RESET) && lease->model) {
         if (moved)

@@ -145,16 +145,7 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
     return live ? check_live(pool, slot) : NULL;
 }
 
-static bool is_in_bucket(const struct cow_shard *shard, const struct cow_slot *slot)
-{
-    for (uint32_t i = 0; i < shard->n_buckets; i++)
-        for (const struct cow_slot *other = shard->buckets[i]; other; other = other->warm_next)
-            if (other == slot)
-                return true;
-    return false;
-}
-
-static const char *check_lists(const struct cow_pool *pool, const struct cow_shard *shard, uint32_t *n_listed)
+static const char *check_lists(const struct cow_pool *pool, struct cow_shard *shard, uint32_t *n_listed)
 {
     for (int state = 0; state <= COW_SLOT_RETIRED; state++) {
         const struct cow_slot *previous = NULL;
@@ -165,7 +156,7 @@ static const char *check_lists(const struct cow_pool *pool, const struct cow_sha
                 return "(D1) a slot is in the list of another state";
             if (slot->previous != previous || ++*n_listed > pool->geometry.n_slots)
                 return "(D1) a list of slots is broken";
-            if ((state == COW_SLOT_IDLE) != is_in_bucket(shard, slot))
+            if ((state == COW_SLOT_IDLE) != cow_shard_has_warm(shard, slot))
                 return "(D2) idle slots and warm slots are not the same";
         }
         if (shard->lists[state].last != previous)
@@ -178,6 +169,8 @@ static const char *check_image(const struct cow_pool *pool, const struct cow_ima
 {
     const struct cow_sys_table *table = pool->sys.table;
     uint64_t file_bytes = 0, end = 0, n_refs = !atomic_load(&image->dead);
+    if (image->n_runs > COW_IMAGE_MAX_RUNS)
+        return "(I1) an image has too many runs";
     for (uint32_t i = 0; i < image->n_runs; i++) {
         const struct cow_run *run = &image->runs[i];
         if ((i && run->offset_bytes <= end) || run->length_bytes == 0 ||

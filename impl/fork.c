@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 #include "fork.h"
 
+#include <errno.h>
+
 /* Outermost lock: pthread_atfork's prepare handler takes it, so that the list is whole in the child. */
 static pthread_mutex_t cow_fork_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cow_pool *cow_fork_pools;
@@ -36,18 +38,29 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&cow_fork_lock);
 }
 
+/* Occupies [at, at + bytes), but for what somebody has mapped there already: a fork handler that ran before this one, for
+ * instance. Not MAP_FIXED, which would take it from him; halves where there is something, down to a host page. */
+static void fill(struct cow_pool *pool, uint8_t *at, uint64_t bytes)
+{
+    const uint64_t page_bytes = pool->geometry.page_bytes;
+    const uint64_t half_bytes = cow_round_up(bytes / 2, page_bytes);
+    void *mapped;
+    const int result = cow_sys_mmap(&pool->sys, at, bytes, COW_MAP_RESERVED, COW_WHERE_NOREPLACE, -1, 0, &mapped);
+    if (result != -EEXIST || bytes == page_bytes)
+        return;
+    fill(pool, at, half_bytes);
+    fill(pool, at + half_bytes, bytes - half_bytes);
+}
+
 static void seal_off(struct cow_pool *pool)
 {
     const struct cow_geometry *geometry = &pool->geometry;
     for (uint32_t i = 0; i < geometry->n_slots; i++) {
         struct cow_slot *slot = &pool->slots[i];
-        void *mapped;
+        const bool is_mapped = slot->state == COW_SLOT_IDLE || slot->state == COW_SLOT_LIVE;
         cow_slot_close(slot, &pool->sys);
-        /* Not MAP_FIXED: a handler that ran before this one may have mapped something into the hole, and a slot that was never
-         * paved has been inherited as it was. Either way the range is occupied, which is all that is wanted. */
-        if (geometry->capacity_bytes)
-            (void)cow_sys_mmap(&pool->sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, COW_WHERE_NOREPLACE,
-                               -1, 0, &mapped);
+        if (is_mapped && geometry->capacity_bytes) /* bare and retired slots are inherited as they are: inaccessible */
+            fill(pool, slot->base, geometry->capacity_bytes);
     }
 }
 

@@ -13,7 +13,8 @@ int cow_fork_enroll(struct cow_pool *pool);
 void cow_fork_withdraw(struct cow_pool *pool);
 
 /* Between these two no fork begins in this process: a slot that is being paved is mapped before it is marked DONTFORK, and a child
- * that came between would share the extension file. Held over kernel calls, by many threads at once; leaf but for shard locks. */
+ * that came between would share the extension file. Held over kernel calls, by many threads at once; of the other locks only
+ * the image set's is taken under it. */
 void cow_fork_hold_off(void);
 void cow_fork_allow(void);
 

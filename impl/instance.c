@@ -30,12 +30,24 @@ static struct cow_slot *take(struct cow_pool *pool, const struct cow_instance_co
     return slot;
 }
 
+static bool is_flushing(const struct cow_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->n_shards; i++)
+        if (cow_shard_is_flushing(&pool->shards[i]))
+            return true;
+    return false;
+}
+
 /* A slot and its next handle. One that has no handle left is lost (H3). */
 static struct cow_slot *choose(struct cow_pool *pool, const struct cow_instance_config *config, uint64_t paved_bytes,
                                uint64_t *ret_handle)
 {
     struct cow_slot *slot;
-    while ((slot = take(pool, config, paved_bytes))) {
+    while ((slot = take(pool, config, paved_bytes)) || is_flushing(pool)) {
+        if (!slot) { /* a flush holds a free slot, for as long as two kernel calls take */
+            sched_yield();
+            continue;
+        }
         struct cow_shard *shard = cow_pool_shard_of(pool, slot);
         const uint64_t handle = cow_handle_next(slot->last_handle, (uint32_t)(slot - pool->slots), pool->index_bits);
         if (handle) {

@@ -203,8 +203,11 @@ int cow_pool_flush(struct cow_pool *pool)
         struct cow_shard *shard = cow_pool_shard_of(pool, slot);
         if (!cow_shard_take_if_dead(shard, slot))
             continue;
+        cow_fork_hold_off(); /* a child must find the slot's state and its mappings agree */
         const int result = cow_slot_strip(slot, &pool->geometry, &shard->sys);
+        cow_fork_allow();
         cow_shard_put(shard, slot);
+        cow_shard_end_flush(shard);
         if (result && !first_error)
             first_error = result;
     }

@@ -54,14 +54,23 @@ void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry,
     forget_image(slot);
 }
 
+/* On the whole capacity, the extension too: a huge page of a file reaches past the file's end, and so would the guest. */
 static int set_attributes(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
-    int result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_FORK);
-    if (!result)
-        result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_DUMP);
-    if (!result && slot->paved_bytes)
-        result = cow_sys_madvise(sys, slot->base, slot->paved_bytes, COW_ADVICE_NO_HUGE);
+    static const enum cow_advice advices[] = {COW_ADVICE_DONT_FORK, COW_ADVICE_DONT_DUMP, COW_ADVICE_NO_HUGE};
+    int result = 0;
+    for (size_t i = 0; i < sizeof advices / sizeof *advices && !result; i++)
+        result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, advices[i]);
     return result;
+}
+
+/* A bare or retired slot is one mapping with its guards. Cutting it out may need a mapping more than there are (vm.max_map_count):
+ * better to meet that here, where a failure changes nothing, than half-way through paving, where it would cost the slot. */
+static int cut_out(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    if (slot->state == COW_SLOT_IDLE || geometry->capacity_bytes == 0)
+        return 0;
+    return cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_FORK);
 }
 
 static int map_all(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
@@ -81,8 +90,10 @@ static int map_all(const struct cow_slot *slot, const struct cow_geometry *geome
 int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                   struct cow_image *image, uint64_t paved_bytes)
 {
-    int result = 0;
     COW_CHECK(slot->state != COW_SLOT_LIVE && !slot->lost && paved_bytes <= geometry->capacity_bytes);
+    int result = cut_out(slot, geometry, sys);
+    if (result)
+        return result;
     forget_image(slot);
     if (slot->state == COW_SLOT_RETIRED) /* whatever failed, the file may be longer than empty */
         result = cow_sys_ftruncate(sys, slot->extension_fd, 0);
@@ -103,8 +114,8 @@ int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, st
 
 int cow_slot_strip(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
-    const int result = map_reserved(slot, geometry, sys);
     COW_CHECK(slot->state == COW_SLOT_IDLE);
+    const int result = map_reserved(slot, geometry, sys);
     if (result) {
         cow_slot_retire(slot, geometry, sys);
         return result;
@@ -171,8 +182,8 @@ int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, st
 
 int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
-    const int result = cow_reset_discard(slot, sys);
     COW_CHECK(slot->state == COW_SLOT_LIVE);
+    const int result = cow_reset_discard(slot, sys);
     if (result)
         cow_slot_retire(slot, geometry, sys);
     else
@@ -182,8 +193,8 @@ int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, s
 
 int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
-    const int result = cow_reset_discard(slot, sys);
     COW_CHECK(slot->state == COW_SLOT_LIVE);
+    const int result = cow_reset_discard(slot, sys);
     atomic_store_explicit(&slot->accessible_bytes, 0, memory_order_relaxed);
     if (result)
         cow_slot_retire(slot, geometry, sys);

@@ -23,8 +23,8 @@
  * (S4) RETIRED: the whole capacity is inaccessible again; if even that mapping failed the slot is lost, is never mapped or
  *      unmapped again, and stays out of every list. A slot whose handles ran out is lost too, but its range is kept.
  * (S5) BARE: as RETIRED, but nothing went wrong: the slot never held an image, or was stripped of a dead one.
- * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK and DONTDUMP, the anonymous ones no huge pages: a fixed
- *      mapping loses what was set before. */
+ * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK, DONTDUMP and no huge pages: a fixed mapping loses what was set
+ *      before, and a huge page of the extension would be accessible past the file's end. */
 #ifndef COW_SLOT_H
 #define COW_SLOT_H
 
@@ -62,7 +62,8 @@ struct cow_shard;
 int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base);
 void cow_slot_close(struct cow_slot *slot, struct cow_sys *sys);
 
-/* Maps image, zero and extension for an initial part of E = paved_bytes. On an error the slot is RETIRED. */
+/* Maps image, zero and extension for an initial part of E = paved_bytes. On an error the slot is RETIRED; or, BARE or RETIRED and
+ * short of mappings, as it was. */
 int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                   struct cow_image *image, uint64_t paved_bytes);
 /* Begins the lease `handle` of an IDLE slot. */

@@ -105,9 +105,9 @@ struct cow_pool_config {
     uint32_t n_shards;    /* independent parts that instantiate and release do not contend across; 0 means 1 */
     enum cow_growth growth;
     enum cow_reset reset;
-    uint64_t image_join_bytes;  /* dense runs of data with a gap of at most this between them are joined into one
+    uint64_t image_join_bytes; /* dense runs of data with a gap of at most this between them are joined into one
                                   mapping, the gap kept as zero bytes; 0 means COW_IMAGE_JOIN_BYTES */
-    int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE as far as needed and allowed (setrlimit(2)); it
+    int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE by n_slots, as far as allowed (setrlimit(2)); it
                                    stays raised whatever becomes of the pool */
     const struct cow_sys_table *sys; /* the kernel; NULL is Linux. Must outlive the pool */
 };
@@ -118,9 +118,10 @@ struct cow_pool_config {
  * -EMFILE or -ENFILE (descriptors); -ENOMEM (address space, RLIMIT_AS, mappings or heap); any other errno of mmap(2),
  * memfd_create(2), madvise(2). After a failure nothing is left behind. Linear in n_slots.
  * Environment: under strict overcommit (vm.overcommit_memory = 2) creation needs no commit charge, instantiate
- * charges the initial length; under mlockall(2), before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18;
+ * charges the initial length, which an idle slot keeps until it is taken for something else; under mlockall(2), before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18;
  * older kernels: the reset fails with -EINVAL and the slot is retired); a slot takes at most COW_IMAGE_MAX_RUNS * 2 + 3
- * mappings of vm.max_map_count; a process that is not dumpable loses nothing. */
+ * mappings of vm.max_map_count; a process that is not dumpable loses nothing; under a limit on
+ * file sizes (RLIMIT_FSIZE) that is smaller than a host page, or than an image, creating them raises SIGXFSZ. */
 int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_pool);
 
 /* Gives everything back: slots, descriptors, and every image of the pool that was not dropped (its pointer becomes
@@ -179,7 +180,8 @@ struct cow_memory {
  * one that maps nothing, then the one idle longest; then the other shards in turn, each likewise; slots retired by an
  * error only when no other is left in any.
  * Returns 0; the first that applies of COW_FORKED, COW_FOREIGN, COW_LENGTH, COW_UNALIGNED, COW_IMAGE_LONGER, COW_FULL; or an
- * errno of mmap(2), madvise(2), ftruncate(2): the slot that could not be made ready is retired, nothing else has changed. */
+ * errno of mmap(2), madvise(2), ftruncate(2): the slot that could not be made ready is retired (or, short of mappings, is as it
+ * was), nothing else has changed. */
 int cow_instantiate(struct cow_pool *pool, const struct cow_instance_config *config, struct cow_instance *ret_instance);
 
 /* Where the instance's memory is and how long it is. Returns 0, COW_STALE, COW_FORKED. */
@@ -273,10 +275,10 @@ struct cow_stats {
     uint64_t n_calls[COW_N_CALLS];
 };
 
-/* A snapshot; each figure is exact once the calls that move it have returned. Returns 0 or COW_FORKED. Linear in the shards. */
+/* A snapshot; each figure is exact once the calls that move it have returned. Returns 0 or COW_FORKED. Linear in the shards and the retired slots. */
 int cow_pool_stats(const struct cow_pool *pool, struct cow_stats *ret_stats);
 
-/* Walks every invariant of the pool's bookkeeping, and the sizes and seals of its files. Returns NULL when all hold, else
+/* Walks the invariants of the pool's bookkeeping, and the sizes and seals of its files. Returns NULL when all hold, else
  * the number and sentence of the first one that does not: static storage. Slow; no other thread may use the pool meanwhile. */
 const char *cow_pool_check(const struct cow_pool *pool);
 
