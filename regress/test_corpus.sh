@@ -2,24 +2,8 @@
 # Every program that is kept, in corpus/ and regress/programs/: its text is canonical and says exactly what its binary form says, it
 # runs the same way twice, and all of them together do enough for their agreement to mean something.
 set -euo pipefail
-lockstep=$(realpath "${LOCKSTEP:-build/lockstep}")
+. "$(dirname "$0")/harness.sh"
 cd "${SOURCE_DIR:-$(dirname "$0")/..}"
-dir=$(mktemp -d)
-trap 'rm -r "$dir"' EXIT
-n_failed=0
-
-# check SENTENCE COMMAND...
-check() {
-    local sentence=$1
-    shift
-    if "$@" >"$dir/output" 2>&1; then
-        echo "ok $sentence"
-    else
-        echo "not ok $sentence"
-        cat "$dir/output"
-        n_failed=$((n_failed + 1))
-    fi
-}
 
 mapfile -t files < <(find corpus regress/programs -name '*.ops' | LC_ALL=C sort)
 

@@ -2,31 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # lockstep doctor: its table, its JSON, its exit codes, and what it says on a machine that gives too little.
 set -euo pipefail
-lockstep=$(realpath "${LOCKSTEP:-build/lockstep}")
-dir=$(mktemp -d)
-trap 'rm -r "$dir"' EXIT
-n_failed=0
-
-# check SENTENCE COMMAND...
-check() {
-    local sentence=$1
-    shift
-    if "$@" >"$dir/stdout" 2>"$dir/stderr"; then
-        echo "ok $sentence"
-    else
-        echo "not ok $sentence"
-        cat "$dir/stdout" "$dir/stderr"
-        n_failed=$((n_failed + 1))
-    fi
-}
-
-# exits CODE COMMAND...
-exits() {
-    local expected=$1 code=0
-    shift
-    "$@" || code=$?
-    [[ $code == "$expected" ]] || { echo "exit code $code, expected $expected: $*" && return 1; }
-}
+. "$(dirname "$0")/harness.sh"
 
 # says REGEX FILE
 says() { grep -qE -- "$1" "$2" || { cat "$2" && return 1; }; }

@@ -1,31 +1,7 @@
 #!/usr/bin/env bash
 # lockstep show, asm, fmt and gen: what they print, what they leave on disk, and how they exit.
 set -euo pipefail
-lockstep=$(realpath "${LOCKSTEP:-build/lockstep}")
-dir=$(mktemp -d)
-trap 'rm -r "$dir"' EXIT
-n_failed=0
-
-# check SENTENCE COMMAND...
-check() {
-    local sentence=$1
-    shift
-    if "$@" >"$dir/stdout" 2>"$dir/stderr"; then
-        echo "ok $sentence"
-    else
-        echo "not ok $sentence"
-        cat "$dir/stdout" "$dir/stderr"
-        n_failed=$((n_failed + 1))
-    fi
-}
-
-# exits CODE COMMAND...
-exits() {
-    local expected=$1 code=0
-    shift
-    "$@" || code=$?
-    [[ $code == "$expected" ]] || { echo "exit code $code, expected $expected: $*" && return 1; }
-}
+. "$(dirname "$0")/harness.sh"
 
 # refuses MESSAGE VERB ARGUMENTS...: exit 2, and this one line
 refuses() {
