@@ -89,12 +89,19 @@ static sigjmp_buf portable_landing;
 typedef uint16_t rig_u16 __attribute__((aligned(1)));
 typedef uint32_t rig_u32 __attribute__((aligned(1)));
 typedef uint64_t rig_u64 __attribute__((aligned(1)));
-__extension__ typedef unsigned __int128 rig_u128 __attribute__((aligned(1)));
 RIG_PORTABLE(1, uint8_t)
 RIG_PORTABLE(2, rig_u16)
 RIG_PORTABLE(4, rig_u32)
 RIG_PORTABLE(8, rig_u64)
-RIG_PORTABLE(16, rig_u128)
+/* In halves, the lower first: so the address of a trap is the first byte that cannot be touched. */
+int rig_load_16(const void *at, void *bytes)
+{
+    return rig_load_8(at, bytes) || rig_load_8((const uint8_t *)at + 8, (uint8_t *)bytes + 8);
+}
+int rig_store_16(void *at, const void *bytes)
+{
+    return rig_store_8(at, bytes) || rig_store_8((uint8_t *)at + 8, (const uint8_t *)bytes + 8);
+}
 #endif
 
 #if RIG_HAS_FIXUPS
