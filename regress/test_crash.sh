@@ -100,7 +100,8 @@ for name in fuzz-plain fuzz-asan; do
 done
 mkdir "$dir/none"
 "$lockstep" asm "$dir/none.ops" -o "$dir/none/input"
-"${room[@]}" "$dir/fuzz-asan" -runs=1 "$dir/none" >"$dir/none.log" 2>&1 || fail "what does not touch a planted bug must pass"
+"${room[@]}" "$dir/fuzz-asan" -runs=1 "$dir/none" >"$dir/none.log" 2>&1 ||
+    fail "what does not touch a planted bug must pass: $(cat "$dir/none.log")"
 
 # ---- lockstep run says 3, and which program ----
 # tool BUILD BUG REGEX
