@@ -30,12 +30,34 @@ static struct cow_slot *take(struct cow_pool *pool, const struct cow_instance_co
     return slot;
 }
 
-static bool is_flushing(const struct cow_pool *pool)
+static uint64_t count_flushes_begun(const struct cow_pool *pool)
 {
+    uint64_t sum = 0;
     for (uint32_t i = 0; i < pool->n_shards; i++)
-        if (cow_shard_is_flushing(&pool->shards[i]))
-            return true;
-    return false;
+        sum += atomic_load_explicit(&pool->shards[i].n_flushes_begun, memory_order_relaxed);
+    return sum;
+}
+
+static uint64_t count_flushes_ended(const struct cow_pool *pool)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < pool->n_shards; i++)
+        sum += atomic_load_explicit(&pool->shards[i].n_flushes_ended, memory_order_acquire);
+    return sum;
+}
+
+/* A flush holds a free slot for as long as two kernel calls take. So nothing is full unless no flush was under way at any time
+ * while the lists were looked through: none has begun that had not ended before. */
+static struct cow_slot *take_in_peace(struct cow_pool *pool, const struct cow_instance_config *config,
+                                      uint64_t paved_bytes)
+{
+    for (;;) {
+        const uint64_t n_ended = count_flushes_ended(pool);
+        struct cow_slot *slot = take(pool, config, paved_bytes);
+        if (slot || count_flushes_begun(pool) == n_ended)
+            return slot;
+        sched_yield();
+    }
 }
 
 /* A slot and its next handle. One that has no handle left is lost (H3). */
@@ -43,11 +65,7 @@ static struct cow_slot *choose(struct cow_pool *pool, const struct cow_instance_
                                uint64_t *ret_handle)
 {
     struct cow_slot *slot;
-    while ((slot = take(pool, config, paved_bytes)) || is_flushing(pool)) {
-        if (!slot) { /* a flush holds a free slot, for as long as two kernel calls take */
-            sched_yield();
-            continue;
-        }
+    while ((slot = take_in_peace(pool, config, paved_bytes))) {
         struct cow_shard *shard = cow_pool_shard_of(pool, slot);
         const uint64_t handle = cow_handle_next(slot->last_handle, (uint32_t)(slot - pool->slots), pool->index_bits);
         if (handle) {

@@ -117,7 +117,7 @@ bool cow_shard_take_if_dead(struct cow_shard *shard, struct cow_slot *slot)
     const bool is_dead = slot->listed && slot->state == COW_SLOT_IDLE && slot->image &&
                          atomic_load_explicit(&slot->image->dead, memory_order_relaxed);
     if (is_dead) {
-        cow_shard_count(&shard->n_flushing);
+        cow_shard_count(&shard->n_flushes_begun); /* under the lock: whoever misses the slot sees this */
         (void)take(shard, slot);
     }
     pthread_mutex_unlock(&shard->lock);
@@ -148,15 +148,10 @@ uint32_t cow_shard_count_retired(struct cow_shard *shard)
     return n;
 }
 
-/* Acquire and release: who sees the count at zero also sees the slot in its list. */
+/* Release, for instance.c's acquire: who sees the end also finds the slot in its list. */
 void cow_shard_end_flush(struct cow_shard *shard)
 {
-    atomic_fetch_sub_explicit(&shard->n_flushing, 1, memory_order_release);
-}
-
-bool cow_shard_is_flushing(const struct cow_shard *shard)
-{
-    return atomic_load_explicit(&shard->n_flushing, memory_order_acquire) != 0;
+    atomic_fetch_add_explicit(&shard->n_flushes_ended, 1, memory_order_release);
 }
 
 bool cow_shard_has_warm(struct cow_shard *shard, const struct cow_slot *slot)

@@ -23,7 +23,7 @@ struct cow_shard {
     struct cow_sys sys;                               /* the calls made for this shard's slots */
     /* Relaxed counters, summed when somebody asks. */
     atomic_uint_fast64_t n_live, n_instantiations, n_warm, n_repaved, n_grows, n_resets, n_failed_resets, n_lost;
-    atomic_uint_fast64_t n_flushing; /* slots that a flush has taken out for a moment */
+    atomic_uint_fast64_t n_flushes_begun, n_flushes_ended; /* of single slots; the difference is under way */
 };
 
 int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots);
@@ -32,11 +32,10 @@ void cow_shard_destroy(struct cow_shard *shard);
 /* A slot for this image and E: warm for them, else bare, else the longest idle; NULL if there is none. */
 struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes);
 struct cow_slot *cow_shard_take_retired(struct cow_shard *shard);
-/* Takes this slot if it is idle and its image is dead. Until cow_shard_end_flush() the shard counts as having a free slot
- * that is only not in its lists for a moment. */
+/* Takes this slot if it is idle and its image is dead. Until cow_shard_end_flush() it is a free slot that is only not in its
+ * list for a moment. */
 bool cow_shard_take_if_dead(struct cow_shard *shard, struct cow_slot *slot);
 void cow_shard_end_flush(struct cow_shard *shard);
-bool cow_shard_is_flushing(const struct cow_shard *shard);
 /* Whether an idle slot is in its bucket (D2). */
 bool cow_shard_has_warm(struct cow_shard *shard, const struct cow_slot *slot);
 /* Puts a slot that is not LIVE into the list of its state; a lost one into none. */

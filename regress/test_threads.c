@@ -202,11 +202,44 @@ static void test_threads__make_and_close_pools(void)
     CHECK_EQ(atomic_load(&shared.n_wrong), 0);
 }
 
+/* The one slot is never lent when it is asked for, but a flush may just have it in its hands. */
+static void *flush_on(void *argument)
+{
+    struct shared *shared = argument;
+    while (atomic_load(&shared->n_working))
+        EXPECT(cow_pool_flush(shared->pool) == COW_OK);
+    return NULL;
+}
+
+static void test_threads__nothing_is_full_while_a_flush_works(void)
+{
+    struct shared it = {.pool = fixture_pool(1, N_PAGES)}, *shared = &it;
+    const uint64_t page = fixture_page();
+    struct cow_instance instance;
+    pthread_t flusher;
+    atomic_store(&it.n_working, 1);
+    CHECK_EQ(pthread_create(&flusher, NULL, flush_on, &it), 0);
+    for (int i = 0; i < 20 * N_ROUNDS; i++) {
+        struct cow_image *image = i % 2 ? NULL : fixture_image(it.pool, page, 0, 1, 9);
+        const int result = fixture_lend(it.pool, image, page, page, &instance);
+        EXPECT(result == COW_OK);
+        if (result == COW_OK)
+            EXPECT(cow_instance_release(it.pool, instance) == COW_OK);
+        if (image)
+            cow_image_drop(image);
+    }
+    atomic_store(&it.n_working, 0);
+    CHECK_EQ(pthread_join(flusher, NULL), 0);
+    CHECK_EQ(atomic_load(&it.n_wrong), 0);
+    CHECK_EQ(cow_pool_close(it.pool), COW_OK);
+}
+
 int main(void)
 {
     RUN(test_threads__share_a_pool_of_one_shard);
     RUN(test_threads__share_a_pool_of_four_shards);
     RUN(test_threads__refer_to_one_image);
     RUN(test_threads__make_and_close_pools);
+    RUN(test_threads__nothing_is_full_while_a_flush_works);
     return 0;
 }
