@@ -58,7 +58,7 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     }
     const int model = ref_image_create(&run->model, extent_bytes, image.segments, image.n_segments, &image.model);
     if (model == COW_OK)
-        rig_expect_image(run, image.model);
+        rig_expect_image(run, &image);
     const int subject =
         run->ops->image_create(run->subject, extent_bytes, image.segments, image.n_segments, &image.subject);
     if (!rig_same_result(run, model, subject) || model != COW_OK) {

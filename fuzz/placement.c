@@ -45,12 +45,31 @@ static uint32_t count_slots_mapping(const struct rig_run *run, uint32_t image_ge
     return n;
 }
 
-void rig_expect_image(struct rig_run *run, const struct ref_image *image)
+static bool share_a_byte(const struct cow_segment *a, const struct cow_segment *b)
 {
-    if (image->n_runs == 0)
+    return a->length_bytes && b->length_bytes && a->offset_bytes < b->offset_bytes + b->length_bytes &&
+           b->offset_bytes < a->offset_bytes + a->length_bytes;
+}
+
+static uint64_t count_shared(const struct rig_image *image)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < image->n_segments; i++) {
+        bool is_shared = false;
+        for (uint32_t j = 0; j < image->n_segments; j++)
+            is_shared = is_shared || (i != j && share_a_byte(&image->segments[i], &image->segments[j]));
+        n += is_shared;
+    }
+    return n;
+}
+
+void rig_expect_image(struct rig_run *run, const struct rig_image *image)
+{
+    if (image->model->n_runs == 0)
         return;
     expect(run, COW_CALL_MEMFD_CREATE, 1);
-    expect(run, COW_CALL_PWRITE, 1);
+    expect(run, COW_CALL_PWRITE,
+           (image->model->run_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES + count_shared(image));
     expect(run, COW_CALL_FCNTL, 1);
 }
 

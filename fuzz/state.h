@@ -150,7 +150,7 @@ struct rig_outcome rig_guest_access(struct rig_run *run, struct rig_lease *lease
 int64_t rig_lowest_offset(const struct rig_run *run);
 
 /* ---- placement.c ---- */
-void rig_expect_image(struct rig_run *run, const struct ref_image *image);
+void rig_expect_image(struct rig_run *run, const struct rig_image *image);
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file);
 void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes);
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);

@@ -268,6 +268,7 @@ static const char *refusals_in_child(struct cow_pool *pool, uint64_t handle)
     struct cow_instance lease;
     struct cow_memory memory;
     struct cow_image *image;
+    const struct cow_file_range range = {.fd = -1};
     struct cow_stats stats;
     uint64_t old_bytes;
     if (cow_instantiate(pool, &config, &lease) != COW_FORKED ||
@@ -275,7 +276,10 @@ static const char *refusals_in_child(struct cow_pool *pool, uint64_t handle)
         cow_instance_grow(pool, instance(handle), 0, &old_bytes) != COW_FORKED ||
         cow_instance_reset(pool, instance(handle)) != COW_FORKED ||
         cow_instance_release(pool, instance(handle)) != COW_FORKED || cow_pool_flush(pool) != COW_FORKED ||
-        cow_image_create(pool, 0, NULL, 0, &image) != COW_FORKED || cow_pool_stats(pool, &stats) != COW_FORKED)
+        cow_image_create(pool, 0, NULL, 0, &image) != COW_FORKED ||
+        cow_image_from_file(pool, 0, &range, &image) != COW_FORKED ||
+        cow_image_from_wasm(pool, NULL, 0, 0, &image, NULL, NULL) != COW_FORKED ||
+        cow_pool_stats(pool, &stats) != COW_FORKED)
         return "a call in a child was not refused";
     return NULL;
 }

@@ -31,7 +31,12 @@ struct cow_slot_view cow_check_slot(const struct cow_pool *pool, uint32_t slot);
 /* The file behind offset_bytes of a slot: returns its descriptor and the place in it, or -1 where there is only zero memory. */
 int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offset_bytes,
                       uint64_t *ret_file_offset_bytes);
-/* The same for an image. */
+/* The runs of an image, and how many. */
+struct cow_run_view {
+    uint64_t offset_bytes, length_bytes, file_offset_bytes;
+};
+uint32_t cow_check_runs(const struct cow_image *image, struct cow_run_view ret_runs[COW_IMAGE_MAX_RUNS]);
+/* As cow_check_backing(), for an image. */
 int cow_check_image(const struct cow_image *image, uint64_t offset_bytes, uint64_t *ret_file_offset_bytes);
 
 #endif

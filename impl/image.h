@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* Images: data segments laid out in a sealed memfd.
+/* Images: data laid out in a file that does not change.
  *
  *     memory   0        |##run 0##|   (zero)   |#run 1#|  (zero)   extent
- *     file     |##run 0##|#run 1#|                                             no holes, whole host pages
+ *     copy     |##run 0##|#run 1#|                                             a sealed memfd, no holes, whole host pages
+ *     caller's      ... |##run 0##|   (hole)   |#run 1#| ...                   his file, as it is
  *
  * Each dense run of data becomes one private mapping over anonymous zero memory. Data with a gap of at most join_bytes
  * between them share a run, and the gap is written out as zeros: it costs file memory once per image, where a run costs a
  * mapping or two in every slot.
  *
  * (I1) Runs are whole host pages, ascending, and do not touch or overlap; there are at most COW_IMAGE_MAX_RUNS.
- * (I2) The file is exactly the runs, one after the other, every byte of it written: reading a hole through a private mapping
- *      would allocate it in the shared file for good.
- * (I3) The file is sealed before the first mapping of it exists.
+ * (I2) The file of a copy is exactly the runs, one after the other, every byte of it written: reading a hole through a private
+ *      mapping would allocate it in the shared file for good. No run over a caller's file has a hole.
+ * (I3) A copy's file is sealed before the first mapping of it exists. A caller's file is sealed against writing and shrinking,
+ *      unless he vouched for it.
  * (I4) refs = 1 for the caller until he drops it, plus 1 for each slot that maps the image. The object and its file
- *      go when the last of them does; so a mapped image's address is not reused, and its identity is its address. */
+ *      go when the last of them does; so a mapped image's address is not reused, and its identity is its address.
+ * (I5) A caller's file reaches to the end of the last run, unless he vouched for it. */
 #ifndef COW_IMAGE_H
 #define COW_IMAGE_H
 
@@ -43,14 +46,21 @@ struct cow_image_set {
     uint64_t dead_bytes;
 };
 
+enum cow_image_origin {
+    COW_IMAGE_COPY,    /* a file of our own */
+    COW_IMAGE_SEALED,  /* the caller's */
+    COW_IMAGE_VOUCHED, /* the caller's, and he answers for it */
+};
+
 struct cow_image {
     struct cow_image_set *set;
     struct cow_image *next, **link; /* in the set's list */
     atomic_uint_fast64_t refs;      /* (I4) */
     atomic_bool dead;               /* dropped by the caller */
-    int fd;                         /* -1 when there are no runs */
+    enum cow_image_origin origin;
+    int fd; /* -1 when there are no runs */
     uint64_t extent_bytes;
-    uint64_t file_bytes;
+    uint64_t file_bytes; /* of all runs */
     uint32_t n_runs;
     struct cow_run runs[];
 };
@@ -62,6 +72,14 @@ void cow_image_set_destroy(struct cow_image_set *set);
 
 int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments,
                     size_t n_segments, struct cow_image **ret_image);
+int cow_image_build_from_file(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_file_range *range,
+                              struct cow_image **ret_image);
+
+struct cow_image_plan;
+/* Makes the object, which owns the file and has one reference, and lists it; fd is -1 when there are no runs. -ENOMEM: the file is
+ * still the caller's. */
+int cow_image_adopt(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_image_plan *plan,
+                    enum cow_image_origin origin, int fd, struct cow_image **ret_image);
 void cow_image_ref(struct cow_image *image);
 /* NULL is allowed. */
 void cow_image_unref(struct cow_image *image);

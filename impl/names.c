@@ -21,6 +21,16 @@ const char *cow_result_name(int result)
         [COW_CONFIG] = "config",
         [COW_UNSUPPORTED] = "unsupported",
         [COW_KERNEL] = "kernel",
+        [COW_WASM_FOREIGN] = "wasm-foreign",
+        [COW_WASM_TEXT] = "wasm-text",
+        [COW_WASM_COMPONENT] = "wasm-component",
+        [COW_WASM_TRUNCATED] = "wasm-truncated",
+        [COW_WASM_LEB128] = "wasm-leb128",
+        [COW_WASM_MALFORMED] = "wasm-malformed",
+        [COW_WASM_INVALID] = "wasm-invalid",
+        [COW_WASM_NO_MEMORY] = "wasm-no-memory",
+        [COW_WASM_RUNTIME] = "wasm-runtime",
+        [COW_WASM_UNKNOWN] = "wasm-unknown",
     };
     if (result < 0)
         return "error";
@@ -37,6 +47,7 @@ const char *cow_call_name(enum cow_call call)
         [COW_CALL_MEMFD_CREATE] = "memfd_create",
         [COW_CALL_FCNTL] = "fcntl",
         [COW_CALL_PWRITE] = "pwrite",
+        [COW_CALL_PREAD] = "pread",
         [COW_CALL_CLOSE] = "close",
     };
     return (unsigned)call < COW_N_CALLS ? names[call] : "unknown";

@@ -185,6 +185,33 @@ int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct 
     return cow_image_build(&pool->images, extent_bytes, segments, n_segments, ret_image);
 }
 
+int cow_image_from_file(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_file_range *range,
+                        struct cow_image **ret_image)
+{
+    if (cow_pool_is_forked(pool))
+        return COW_FORKED;
+    return cow_image_build_from_file(&pool->images, extent_bytes, range, ret_image);
+}
+
+int cow_image_from_wasm(struct cow_pool *pool, const void *binary, size_t binary_bytes, uint32_t memory_index,
+                        struct cow_image **ret_image, struct cow_wasm_memory *ret_memory,
+                        struct cow_wasm_error *ret_error)
+{
+    struct cow_wasm wasm;
+    if (cow_pool_is_forked(pool))
+        return COW_FORKED;
+    int result = cow_wasm_read(binary, binary_bytes, memory_index, &wasm, ret_error);
+    if (result != COW_OK)
+        return result;
+    if (ret_memory)
+        *ret_memory = wasm.memory;
+    result = cow_image_create(pool, wasm.memory.minimum_bytes, wasm.segments, wasm.n_segments, ret_image);
+    if (result != COW_OK && ret_error)
+        *ret_error = (struct cow_wasm_error){.what = "the binary is fine, but no image could be made of it"};
+    cow_wasm_free(&wasm);
+    return result;
+}
+
 void cow_image_drop(struct cow_image *image)
 {
     if (!cow_pool_is_forked(image->set->pool)) /* in a child the locks may be held by threads that do not exist there */

@@ -21,10 +21,16 @@ static int all_bytes_are(const uint8_t *bytes, size_t n, uint8_t value)
     return bytes[0] == value && memcmp(bytes, bytes + 1, n - 1) == 0;
 }
 
+static int64_t write_bytes(struct bench *bench, int fd, const uint8_t *bytes, size_t n_bytes, uint64_t offset_bytes)
+{
+    const struct iovec piece = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n_bytes};
+    return cow_sys_pwrite(&bench->sys, fd, &piece, 1, offset_bytes);
+}
+
 /* Whether the kernel itself can read the page: an access that would fault gives EFAULT and no signal (write(2)). */
 static int kernel_can_read(struct bench *bench, const uint8_t *page)
 {
-    return cow_sys_pwrite(&bench->sys, bench->scratch_fd, page, 1, 0) == 1;
+    return write_bytes(bench, bench->scratch_fd, page, 1, 0) == 1;
 }
 
 static int discard(struct bench *bench, uint8_t *page)
@@ -74,7 +80,7 @@ static int test_extension(struct bench *bench)
 static int test_seal(struct bench *bench)
 {
     const uint8_t byte = DIRT;
-    return cow_sys_pwrite(&bench->sys, bench->image_fd, &byte, 1, 0) == -EPERM ? COW_OK : COW_KERNEL;
+    return write_bytes(bench, bench->image_fd, &byte, 1, 0) == -EPERM ? COW_OK : COW_KERNEL;
 }
 
 static int map(struct bench *bench, enum cow_map what, int fd, size_t n_pages, uint8_t **ret_page)
@@ -102,8 +108,7 @@ static int fill_image(struct bench *bench)
         return result;
     memset(bench->zero, PATTERN, bench->page_bytes);
     for (size_t done = 0; done < bench->page_bytes;) { /* short counts are no lie (write(2)) */
-        const int64_t n =
-            cow_sys_pwrite(&bench->sys, bench->image_fd, bench->zero + done, bench->page_bytes - done, done);
+        const int64_t n = write_bytes(bench, bench->image_fd, bench->zero + done, bench->page_bytes - done, done);
         if (n <= 0 || (size_t)n > bench->page_bytes - done)
             return n < 0 ? (int)n : COW_KERNEL;
         done += (size_t)n;

@@ -18,6 +18,8 @@ enum faulty_lie {
     FAULTY_SEAL_DOES_NOTHING,
     FAULTY_PWRITE_IS_SHORT, /* no lie: the contract allows it */
     FAULTY_PWRITE_WRITES_NOTHING,
+    FAULTY_PREAD_IS_SHORT, /* no lie either */
+    FAULTY_PREAD_ENDS_EARLY,
 };
 
 struct faulty {
@@ -125,7 +127,7 @@ static int faulty_seal(const struct cow_sys_table *self, int fd)
     return it->lie == FAULTY_SEAL_DOES_NOTHING ? 0 : cow_sys_linux.seal(&cow_sys_linux, fd);
 }
 
-static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes,
+static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const struct iovec *pieces, size_t n_pieces,
                              uint64_t offset_bytes)
 {
     struct faulty *it = faulty_of(self);
@@ -133,9 +135,36 @@ static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const voi
         return it->error;
     if (it->lie == FAULTY_PWRITE_WRITES_NOTHING)
         return 0;
-    if (it->lie == FAULTY_PWRITE_IS_SHORT && length_bytes > 1)
+    if (it->lie != FAULTY_PWRITE_IS_SHORT)
+        return cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
+    /* All but the last piece, or a third of it if it is the only one. */
+    struct iovec only = pieces[0];
+    only.iov_len = only.iov_len > 1 ? only.iov_len / 3 + 1 : only.iov_len;
+    return n_pieces > 1 ? cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces - 1, offset_bytes)
+                        : cow_sys_linux.pwrite(&cow_sys_linux, fd, &only, 1, offset_bytes);
+}
+
+static int64_t faulty_pread(const struct cow_sys_table *self, int fd, void *ret_bytes, size_t length_bytes,
+                            uint64_t offset_bytes)
+{
+    struct faulty *it = faulty_of(self);
+    if (faulty_fails(it, COW_CALL_PREAD))
+        return it->error;
+    if (it->lie == FAULTY_PREAD_ENDS_EARLY)
+        return 0;
+    if (it->lie == FAULTY_PREAD_IS_SHORT && length_bytes > 1)
         length_bytes = length_bytes / 3 + 1;
-    return cow_sys_linux.pwrite(&cow_sys_linux, fd, bytes, length_bytes, offset_bytes);
+    return cow_sys_linux.pread(&cow_sys_linux, fd, ret_bytes, length_bytes, offset_bytes);
+}
+
+static int faulty_duplicate(const struct cow_sys_table *self, int fd)
+{
+    struct faulty *it = faulty_of(self);
+    if (faulty_fails(it, COW_CALL_FCNTL))
+        return it->error;
+    const int duplicate = cow_sys_linux.duplicate(&cow_sys_linux, fd);
+    it->n_open += duplicate >= 0;
+    return duplicate;
 }
 
 static int faulty_close(const struct cow_sys_table *self, int fd)
@@ -158,6 +187,8 @@ static inline struct faulty faulty_kernel(void)
     it.table.memfd_create = faulty_memfd_create;
     it.table.seal = faulty_seal;
     it.table.pwrite = faulty_pwrite;
+    it.table.pread = faulty_pread;
+    it.table.duplicate = faulty_duplicate;
     it.table.close = faulty_close;
     return it;
 }

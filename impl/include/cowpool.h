@@ -60,10 +60,10 @@ enum cow_refusal {
     COW_STALE,        /* the handle names no live instance of this pool: do not use it again */
     COW_FOREIGN,      /* the image belongs to another pool: create it in this one */
     COW_LIMIT,        /* the growth would pass the instance's maximum, or overflow: memory.grow's -1 */
-    COW_UNALIGNED,    /* a length is no multiple of the pool's unit_bytes */
+    COW_UNALIGNED,    /* a length is no multiple of the pool's unit_bytes, or a file range not of whole host pages */
     COW_LENGTH,       /* initial is above maximum, or maximum above what the pool was made for */
     COW_IMAGE_LONGER, /* the image's extent is longer than the initial length */
-    COW_IMAGE_BOUNDS, /* a data segment reaches past the image's extent */
+    COW_IMAGE_BOUNDS, /* a data segment reaches past the image's extent, or a range past its file's end */
     COW_IMAGE_SPARSE, /* the data lies in more than COW_IMAGE_MAX_RUNS dense runs: initialise at run time */
     COW_IMAGE_LARGE,  /* the extent is larger than the largest memory of the pool */
     COW_BUSY,         /* instances are live: release them first */
@@ -71,6 +71,18 @@ enum cow_refusal {
     COW_CONFIG,       /* a field of the configuration is out of its range */
     COW_UNSUPPORTED,  /* this build or kernel has no such growth or reset mode */
     COW_KERNEL,       /* the kernel, or emulator, does not keep its word about madvise or ftruncate */
+
+    /* Of a Wasm binary, by cow_wasm_read() and cow_image_from_wasm(); struct cow_wasm_error says where and what. */
+    COW_WASM_FOREIGN,   /* no Wasm binary, or one of a version other than 1 */
+    COW_WASM_TEXT,      /* a module in the text format: assemble it first */
+    COW_WASM_COMPONENT, /* a component: give the core module inside it */
+    COW_WASM_TRUNCATED, /* the bytes end in the middle of something */
+    COW_WASM_LEB128,    /* an integer with more bytes, or more bits, than its type has */
+    COW_WASM_MALFORMED, /* the binary format forbids it: a section twice, out of order, or not as long as it says, ... */
+    COW_WASM_INVALID,   /* well-formed, but the specification's validation rejects it: limits, indices, types, ... */
+    COW_WASM_NO_MEMORY, /* the module has no memory of this index */
+    COW_WASM_RUNTIME,   /* a segment's place depends on an imported global: initialise at run time */
+    COW_WASM_UNKNOWN,   /* an instruction or type of a proposal that this reader does not know */
     COW_N_REFUSALS
 };
 
@@ -93,6 +105,7 @@ enum cow_reset {
 #define COW_MAX_SHARDS 256u
 #define COW_IMAGE_MAX_RUNS 16u
 #define COW_IMAGE_JOIN_BYTES (UINT64_C(64) << 10)
+#define COW_IMAGE_WRITE_BYTES (UINT64_C(64) << 10)
 
 /* Everything zero but n_slots and max_bytes is a sensible pool. */
 struct cow_pool_config {
@@ -143,8 +156,9 @@ struct cow_segment {
  * initial length the image may be instantiated with: the minimum of the module's memory.
  * Returns 0; COW_IMAGE_LARGE, COW_IMAGE_BOUNDS (an empty segment past the extent too, as the specification's
  * memory.init traps), COW_IMAGE_SPARSE; COW_FORKED; -ENOMEM, -EMFILE, -ENFILE, -ENOSPC or another errno of
- * memfd_create(2), write(2), fcntl(2). After a failure nothing is left behind.
- * Cost: O(n log n) in the segments, plus one copy of the data. */
+ * memfd_create(2), pwritev(2), fcntl(2). After a failure nothing is left behind.
+ * Cost: linear in segments that are given in ascending order, else O(n log n); one copy of the data, by one call for each
+ * COW_IMAGE_WRITE_BYTES of the file, begun, and one more for each segment that shares a byte with another. */
 int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_segment *segments,
                      size_t n_segments, struct cow_image **ret_image);
 
@@ -153,9 +167,91 @@ int cow_image_create(struct cow_pool *pool, uint64_t extent_bytes, const struct 
  * is called (until then its memory is counted in dead_image_bytes). In a forked child: nothing happens. */
 void cow_image_drop(struct cow_image *image);
 
-/* The extent given at creation, and the bytes of file memory that hold its runs. */
+/* ---- images from Wasm binaries --------------------------------------------------------------------------- */
+
+/* A memory's type (core specification 2.3.11 "Memory Types"), in bytes. */
+struct cow_wasm_memory {
+    uint64_t minimum_bytes;
+    uint64_t maximum_bytes; /* UINT64_MAX when the module names none */
+    uint64_t page_bytes;    /* the unit of memory.grow: 65536, or 1 (custom-page-sizes proposal) */
+    int is_imported;
+    int is_shared;
+    int is_64; /* its addresses are i64 */
+};
+
+/* What a module says about one of its memories before it runs. */
+struct cow_wasm {
+    struct cow_wasm_memory memory;
+    const struct cow_segment *segments; /* active ones of this memory, in the module's order; .bytes point into the binary */
+    size_t n_segments;
+    size_t n_other_segments; /* passive ones, and active ones of other memories */
+};
+
+/* Where a binary was refused. */
+struct cow_wasm_error {
+    size_t offset_bytes; /* from the begin of the binary: the first byte that is wrong, or its end when it is truncated */
+    const char *what;    /* a sentence, in static storage */
+};
+
+/* Reads the type of memory number memory_index (imported ones first, as in the specification's index space, 2.5.1) and its
+ * active data segments, with i32.const, i64.const and extended constant offsets, over the globals that the module itself defines
+ * if need be. Only what that takes is parsed: section headers (5.5.2), imports (5.5.5), memories (5.5.8), data (5.5.14) and its
+ * count (5.5.15), globals (5.5.9) when an offset names one; code is skipped. So a module that is read here may still be
+ * invalid; one that is refused here is refused by every engine, except for COW_IMAGE_BOUNDS (an imported memory may be larger
+ * than its minimum), COW_WASM_RUNTIME, COW_WASM_UNKNOWN and COW_WASM_NO_MEMORY. A segment counts as outside when it reaches past
+ * the minimum, an empty one too.
+ * Returns 0: *ret_wasm must be given to cow_wasm_free(), and is good for as long as the binary's bytes are. Or a refusal,
+ * COW_WASM_*, COW_IMAGE_BOUNDS, COW_IMAGE_LARGE (a minimum of 2^64 bytes), or -ENOMEM; with *ret_error filled in unless it is NULL. Needs no pool, makes no kernel call,
+ * does not look at the bytes of data. Linear in the binary's length; the heap it takes is at most six times that. */
+int cow_wasm_read(const void *binary, size_t binary_bytes, uint32_t memory_index, struct cow_wasm *ret_wasm,
+                  struct cow_wasm_error *ret_error);
+void cow_wasm_free(struct cow_wasm *wasm);
+
+/* cow_wasm_read(), then cow_image_create() with an extent of the memory's minimum. *ret_memory and *ret_error are optional (NULL);
+ * ret_memory is filled in as soon as the binary could be read, even if no image could be made of it. The image does not need the
+ * binary any more. Returns what these two return; a refusal by cow_image_create() has no place in the binary:
+ * its offset_bytes is 0 and `what` says so. */
+int cow_image_from_wasm(struct cow_pool *pool, const void *binary, size_t binary_bytes, uint32_t memory_index,
+                        struct cow_image **ret_image, struct cow_wasm_memory *ret_memory,
+                        struct cow_wasm_error *ret_error);
+
+/* ---- images from files ----------------------------------------------------------------------------------- */
+
+enum cow_file_use {
+    COW_FILE_GUARDED, /* mapped if the file is sealed against writing and shrinking (fcntl(2), F_SEAL_WRITE and
+                         F_SEAL_SHRINK), else copied */
+    COW_FILE_VOUCHED, /* mapped: the caller vouches that nobody writes to, truncates, or punches holes in the range while the
+                         image lives. Whoever does changes clean slots at once; a truncate also takes
+                         pages away that a guest has written, and the guest's next access there is a host fault (SIGBUS) */
+    COW_FILE_COPIED,  /* copied, whatever the file is */
+};
+
+/* Bytes of a file that lie at offset_bytes of a memory. All three sizes are whole host pages. */
+struct cow_file_range {
+    int fd; /* readable; the caller may close it afterwards */
+    enum cow_file_use use;
+    uint64_t file_offset_bytes;
+    uint64_t length_bytes;
+    uint64_t offset_bytes;
+};
+
+/* Makes an image of [0, extent_bytes): the range of the file, zero elsewhere. Holes of the file are not mapped, since reading
+ * a hole of a memory file through a mapping would fill it for good: each stretch of data between holes is a run. With more than
+ * COW_IMAGE_MAX_RUNS of them a guarded file is copied, by the rule of cow_image_create() for joining runs, and a file that is
+ * vouched for is refused. cow_image_maps_file() tells which way it went.
+ * Returns 0; the first that applies of COW_FORKED, COW_CONFIG (no such use), COW_UNALIGNED, COW_IMAGE_LARGE, COW_IMAGE_BOUNDS
+ * (past the extent, or past the end of the file), COW_IMAGE_SPARSE; -EBADF, -EACCES (not open for reading), -ENODEV (vouched for,
+ * but of huge pages or no regular file), -EIO (the file ended early: somebody has truncated it meanwhile), or another
+ * errno of fcntl(2), lseek(2), mmap(2), pread(2) and of what cow_image_create() calls. After a failure nothing is left behind. The
+ * position of the open file is moved and put back: nobody else may rely on it meanwhile.
+ * Cost: a few kernel calls and two for each stretch; and one copy of the data, where it is copied. */
+int cow_image_from_file(struct cow_pool *pool, uint64_t extent_bytes, const struct cow_file_range *range,
+                        struct cow_image **ret_image);
+
+/* The extent given at creation; the bytes of file memory that its runs map; whether they are the caller's file, not a copy. */
 uint64_t cow_image_extent_bytes(const struct cow_image *image);
 uint64_t cow_image_memory_bytes(const struct cow_image *image);
+int cow_image_maps_file(const struct cow_image *image);
 
 /* ---- instances ------------------------------------------------------------------------------------------- */
 
@@ -249,7 +345,8 @@ enum cow_call {
     COW_CALL_FTRUNCATE,
     COW_CALL_MEMFD_CREATE,
     COW_CALL_FCNTL,
-    COW_CALL_PWRITE,
+    COW_CALL_PWRITE, /* pwritev */
+    COW_CALL_PREAD,
     COW_CALL_CLOSE,
     COW_N_CALLS
 };

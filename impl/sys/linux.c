@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The table for Linux: one function per call, errno turned into a result, EINTR retried where the manual page says the
- * call may return it (ftruncate(2), write(2)). */
+ * call may return it (ftruncate(2), read(2), write(2)). */
 #include "sys.h"
 
 #include <errno.h>
@@ -8,11 +8,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
-/* Constants that an older libc may lack (linux/memfd.h, asm-generic/mman-common.h, linux/fcntl.h). */
+/* Constants that an older libc may lack (linux/memfd.h, asm-generic/mman-common.h, linux/fcntl.h, linux/magic.h). */
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef HUGETLBFS_MAGIC
+#define HUGETLBFS_MAGIC 0x958458f6
 #endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
@@ -98,15 +102,33 @@ static int linux_seal(const struct cow_sys_table *self, int fd)
     return fcntl(fd, F_ADD_SEALS, LINUX_SEALS) ? -errno : 0;
 }
 
-static int64_t linux_pwrite(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes,
+static int64_t linux_pwrite(const struct cow_sys_table *self, int fd, const struct iovec *pieces, size_t n_pieces,
                             uint64_t offset_bytes)
 {
     ssize_t n;
     (void)self;
     do
-        n = pwrite(fd, bytes, length_bytes, (off_t)offset_bytes);
+        n = pwritev(fd, pieces, (int)n_pieces, (off_t)offset_bytes);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
+}
+
+static int64_t linux_pread(const struct cow_sys_table *self, int fd, void *ret_bytes, size_t length_bytes,
+                           uint64_t offset_bytes)
+{
+    ssize_t n;
+    (void)self;
+    do
+        n = pread(fd, ret_bytes, length_bytes, (off_t)offset_bytes);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+static int linux_duplicate(const struct cow_sys_table *self, int fd)
+{
+    (void)self;
+    const int duplicate = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return duplicate < 0 ? -errno : duplicate;
 }
 
 static int linux_close(const struct cow_sys_table *self, int fd)
@@ -123,11 +145,49 @@ static int64_t linux_file_bytes(const struct cow_sys_table *self, int fd)
     return fstat(fd, &status) ? -errno : status.st_size;
 }
 
-static int linux_is_sealed(const struct cow_sys_table *self, int fd)
+static int linux_seals(const struct cow_sys_table *self, int fd)
 {
     (void)self;
     const int seals = fcntl(fd, F_GET_SEALS);
-    return seals < 0 ? -errno : (seals & LINUX_SEALS) == LINUX_SEALS;
+    if (seals < 0)
+        return errno == EINVAL ? 0 : -errno; /* EINVAL: a file system that knows none */
+    return (seals & F_SEAL_WRITE ? COW_SEAL_WRITE : 0) | (seals & F_SEAL_SHRINK ? COW_SEAL_SHRINK : 0) |
+           (seals & F_SEAL_GROW ? COW_SEAL_GROW : 0) | (seals & F_SEAL_SEAL ? COW_SEAL_SEAL : 0);
+}
+
+static int linux_has_host_pages(const struct cow_sys_table *self, int fd)
+{
+    struct stat status;
+    struct statfs file_system;
+    (void)self;
+    if (fstat(fd, &status) || fstatfs(fd, &file_system))
+        return -errno;
+    return S_ISREG(status.st_mode) && file_system.f_type != HUGETLBFS_MAGIC;
+}
+
+/* lseek(2), SEEK_DATA: ENXIO when there is no data behind the offset. */
+static int find_data(int fd, off_t offset, uint64_t *ret_begin_bytes, uint64_t *ret_end_bytes)
+{
+    off_t begin = lseek(fd, offset, SEEK_DATA);
+    if (begin < 0 && errno == ENXIO)
+        begin = lseek(fd, 0, SEEK_END);
+    const off_t end = begin < 0 ? begin : lseek(fd, begin, SEEK_HOLE);
+    if (end < 0 && (begin < 0 || errno != ENXIO))
+        return -errno;
+    *ret_begin_bytes = (uint64_t)begin;
+    *ret_end_bytes = end < begin ? (uint64_t)begin : (uint64_t)end;
+    return 0;
+}
+
+static int linux_next_data(const struct cow_sys_table *self, int fd, uint64_t offset_bytes, uint64_t *ret_begin_bytes,
+                           uint64_t *ret_end_bytes)
+{
+    (void)self;
+    const off_t position = lseek(fd, 0, SEEK_CUR);
+    if (position < 0)
+        return -errno;
+    const int result = find_data(fd, (off_t)offset_bytes, ret_begin_bytes, ret_end_bytes);
+    return lseek(fd, position, SEEK_SET) < 0 && !result ? -errno : result;
 }
 
 static size_t linux_host_page_bytes(const struct cow_sys_table *self)
@@ -155,9 +215,13 @@ const struct cow_sys_table cow_sys_linux = {
     .memfd_create = linux_memfd_create,
     .seal = linux_seal,
     .pwrite = linux_pwrite,
+    .pread = linux_pread,
+    .duplicate = linux_duplicate,
     .close = linux_close,
     .file_bytes = linux_file_bytes,
-    .is_sealed = linux_is_sealed,
+    .seals = linux_seals,
+    .has_host_pages = linux_has_host_pages,
+    .next_data = linux_next_data,
     .host_page_bytes = linux_host_page_bytes,
     .raise_descriptor_limit = linux_raise_descriptor_limit,
 };

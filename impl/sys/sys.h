@@ -12,6 +12,7 @@
 #include "cowpool.h"
 
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 /* What a mapping is. */
 enum cow_map {
@@ -36,6 +37,15 @@ enum cow_advice {
     COW_ADVICE_WIPE_ON_FORK, /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
 };
 
+/* What can no longer be done to a file (fcntl(2), F_GET_SEALS). A file that knows no seals has none. */
+enum cow_seal {
+    COW_SEAL_WRITE = 1,
+    COW_SEAL_SHRINK = 2,
+    COW_SEAL_GROW = 4,
+    COW_SEAL_SEAL = 8, /* add seals */
+    COW_SEALS_ALL = 15,
+};
+
 struct cow_sys_table {
     const char *name; /* "linux" */
     int (*mmap)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
@@ -47,13 +57,24 @@ struct cow_sys_table {
     int (*memfd_create)(const struct cow_sys_table *self, const char *name);
     /* Adds F_SEAL_WRITE|SHRINK|GROW|SEAL (fcntl(2)): from here on nobody can change the file. */
     int (*seal)(const struct cow_sys_table *self, int fd);
-    /* How many bytes were written: may be fewer than asked, never more. */
-    int64_t (*pwrite)(const struct cow_sys_table *self, int fd, const void *bytes, size_t length_bytes,
+    /* Writes the pieces one behind the other. How many bytes were written: may be fewer than asked, never more. */
+    int64_t (*pwrite)(const struct cow_sys_table *self, int fd, const struct iovec *pieces, size_t n_pieces,
                       uint64_t offset_bytes);
+    /* How many bytes were read: may be fewer than asked, 0 at the end of the file, never more. */
+    int64_t (*pread)(const struct cow_sys_table *self, int fd, void *ret_bytes, size_t length_bytes,
+                     uint64_t offset_bytes);
+    /* Another descriptor of the same open file, close-on-exec (fcntl(2), F_DUPFD_CLOEXEC). Returns it. */
+    int (*duplicate)(const struct cow_sys_table *self, int fd);
     int (*close)(const struct cow_sys_table *self, int fd);
     /* Questions; they are not counted. */
     int64_t (*file_bytes)(const struct cow_sys_table *self, int fd);
-    int (*is_sealed)(const struct cow_sys_table *self, int fd); /* 1, 0, or -errno */
+    int (*seals)(const struct cow_sys_table *self, int fd); /* enum cow_seal, or-ed; or -errno */
+    /* Whether host pages of it can be mapped one by one: a regular file, and not of huge pages. 1, 0, or -errno. */
+    int (*has_host_pages)(const struct cow_sys_table *self, int fd);
+    /* The first stretch of data that ends behind offset_bytes; both ends are the end of the file when there is none. Where the file
+     * system knows no holes all is data. The position of the open file is what it was. */
+    int (*next_data)(const struct cow_sys_table *self, int fd, uint64_t offset_bytes, uint64_t *ret_begin_bytes,
+                     uint64_t *ret_end_bytes);
     size_t (*host_page_bytes)(const struct cow_sys_table *self);
     /* Raises the soft limit of descriptors by n, as far as the hard limit allows; best effort. */
     void (*raise_descriptor_limit)(const struct cow_sys_table *self, uint64_t n);
@@ -118,11 +139,24 @@ static inline int cow_sys_seal(struct cow_sys *sys, int fd)
     return sys->table->seal(sys->table, fd);
 }
 
-static inline int64_t cow_sys_pwrite(struct cow_sys *sys, int fd, const void *bytes, size_t length_bytes,
+static inline int64_t cow_sys_pwrite(struct cow_sys *sys, int fd, const struct iovec *pieces, size_t n_pieces,
                                      uint64_t offset_bytes)
 {
     cow_sys_count(sys, COW_CALL_PWRITE);
-    return sys->table->pwrite(sys->table, fd, bytes, length_bytes, offset_bytes);
+    return sys->table->pwrite(sys->table, fd, pieces, n_pieces, offset_bytes);
+}
+
+static inline int64_t cow_sys_pread(struct cow_sys *sys, int fd, void *ret_bytes, size_t length_bytes,
+                                    uint64_t offset_bytes)
+{
+    cow_sys_count(sys, COW_CALL_PREAD);
+    return sys->table->pread(sys->table, fd, ret_bytes, length_bytes, offset_bytes);
+}
+
+static inline int cow_sys_duplicate(struct cow_sys *sys, int fd)
+{
+    cow_sys_count(sys, COW_CALL_FCNTL);
+    return sys->table->duplicate(sys->table, fd);
 }
 
 static inline int cow_sys_close(struct cow_sys *sys, int fd)
