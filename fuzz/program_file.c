@@ -8,9 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_FILE_BYTES ((size_t)16 << 20) /* no program is nearly as long: somebody named the wrong file */
-
-static char *read_stream(const char *path, FILE *in, size_t *ret_n_bytes, FILE *err)
+static char *read_stream(const char *path, FILE *in, size_t max_bytes, size_t *ret_n_bytes, FILE *err)
 {
     size_t n = 0, capacity = 4096;
     char *bytes = malloc(capacity);
@@ -19,13 +17,13 @@ static char *read_stream(const char *path, FILE *in, size_t *ret_n_bytes, FILE *
         if (n + 1 < capacity)
             break;
         capacity *= 2;
-        char *larger = capacity > MAX_FILE_BYTES ? NULL : realloc(bytes, capacity);
+        char *larger = capacity > max_bytes ? NULL : realloc(bytes, capacity);
         if (!larger)
             free(bytes);
         bytes = larger;
     }
     if (!bytes) {
-        fprintf(err, "%s: too large for a program\n", path);
+        fprintf(err, "%s: larger than %zu MiB\n", path, max_bytes >> 20);
         return NULL;
     }
     if (ferror(in)) {
@@ -38,16 +36,16 @@ static char *read_stream(const char *path, FILE *in, size_t *ret_n_bytes, FILE *
     return bytes;
 }
 
-char *rig_read_file(const char *path, size_t *ret_n_bytes, FILE *err)
+char *rig_read_file(const char *path, size_t max_bytes, size_t *ret_n_bytes, FILE *err)
 {
     if (strcmp(path, "-") == 0)
-        return read_stream("standard input", stdin, ret_n_bytes, err);
+        return read_stream("standard input", stdin, max_bytes, ret_n_bytes, err);
     FILE *in = fopen(path, "rb");
     if (!in) {
         fprintf(err, "%s: %s\n", path, strerror(errno));
         return NULL;
     }
-    char *bytes = read_stream(path, in, ret_n_bytes, err);
+    char *bytes = read_stream(path, in, max_bytes, ret_n_bytes, err);
     fclose(in);
     return bytes;
 }
@@ -81,7 +79,7 @@ static int parse(const char *path, const char *bytes, size_t n_bytes, struct rig
 int rig_read_program(const char *path, struct rig_text *ret, FILE *err)
 {
     size_t n_bytes;
-    char *bytes = rig_read_file(path, &n_bytes, err);
+    char *bytes = rig_read_file(path, RIG_MAX_PROGRAM_FILE_BYTES, &n_bytes, err);
     if (!bytes)
         return 2;
     int result = parse(path, bytes, n_bytes, ret, err);

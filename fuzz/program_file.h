@@ -4,9 +4,11 @@
 
 #include "program.h"
 
+#define RIG_MAX_PROGRAM_FILE_BYTES ((size_t)16 << 20) /* no program is nearly as long: somebody named the wrong file */
+
 /* A whole file in memory, with a NUL behind it; the caller frees. Returns NULL and one line on err ("path: why") if it
- * cannot be read. "-" is the standard input. */
-char *rig_read_file(const char *path, size_t *ret_n_bytes, FILE *err);
+ * cannot be read, or is larger than max_bytes. "-" is the standard input. */
+char *rig_read_file(const char *path, size_t max_bytes, size_t *ret_n_bytes, FILE *err);
 
 /* Whether these bytes are meant as the text form. */
 bool rig_is_text(const char *bytes, size_t n_bytes);

@@ -133,7 +133,7 @@ static int format_file(const char *path, enum mode mode)
 {
     size_t n_bytes, n_formatted;
     int result = 2;
-    char *bytes = rig_read_file(path, &n_bytes, stderr);
+    char *bytes = rig_read_file(path, RIG_MAX_PROGRAM_FILE_BYTES, &n_bytes, stderr);
     char *formatted = bytes ? format(path, bytes, n_bytes, &n_formatted) : NULL;
     if (formatted) {
         bool is_changed = n_bytes != n_formatted || memcmp(bytes, formatted, n_bytes) != 0;
