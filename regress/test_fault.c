@@ -315,7 +315,7 @@ static void expect_made(struct world *world, int result)
 {
     const uint64_t page = fixture_page();
     uint8_t byte = 0;
-    CHECK_EQ(process_n_files("cowpool-image"), result ? 2 : 3);
+    CHECK_EQ(process_n_files("cowpool-image") + process_n_files("callers-file"), result ? 2 : 3);
     CHECK_EQ(fixture_stats(world->pool).n_images, result ? 2 : 3);
     CHECK_EQ(fixture_stats(world->pool).image_bytes, (result ? 2 : 3) * page);
     CHECK((world->made == NULL) == (result != 0));
@@ -364,6 +364,38 @@ static int make_image(struct world *world)
     return cow_image_create(world->pool, fixture_page(), &segment, 1, &world->made);
 }
 
+/* A memory of 4096 pages of one byte each; at 6, a byte 9. */
+static int make_image_from_wasm(struct world *world)
+{
+    static const uint8_t binary[] = {0,    'a',  's', 'm', 1, 0, 0, 0,    5, 5,    1, 8,
+                                     0x80, 0x20, 0,   11,  7, 1, 0, 0x41, 6, 0x0b, 1, 9};
+    return cow_image_from_wasm(world->pool, binary, sizeof binary, 0, &world->made, NULL, NULL);
+}
+
+static int make_image_from_file(struct world *world, int seals)
+{
+    const uint64_t page = fixture_page();
+    const int fd = memfd_create("callers-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    CHECK(fd >= 0);
+    CHECK_EQ(ftruncate(fd, (off_t)page), 0);
+    CHECK_EQ(pwrite(fd, "\x09", 1, 6), 1);
+    CHECK_EQ(seals ? fcntl(fd, F_ADD_SEALS, seals) : 0, 0);
+    const struct cow_file_range range = {.fd = fd, .length_bytes = page};
+    const int result = cow_image_from_file(world->pool, page, &range, &world->made);
+    CHECK_EQ(close(fd), 0);
+    return result;
+}
+
+static int copy_file(struct world *world)
+{
+    return make_image_from_file(world, 0);
+}
+
+static int map_file(struct world *world)
+{
+    return make_image_from_file(world, F_SEAL_WRITE | F_SEAL_SHRINK);
+}
+
 static void test_fault__instantiate_on_a_bare_slot(void)
 {
     walk(&(struct operation){prepare_bare, lend_zero, expect_lent_zero});
@@ -405,6 +437,13 @@ static void test_fault__flush(void)
 static void test_fault__image_create(void)
 {
     walk(&(struct operation){prepare_bare, make_image, expect_made});
+    walk(&(struct operation){prepare_bare, make_image_from_wasm, expect_made});
+}
+
+static void test_fault__image_from_file(void)
+{
+    walk(&(struct operation){prepare_bare, copy_file, expect_made});
+    walk(&(struct operation){prepare_bare, map_file, expect_made});
 }
 
 /* Errors of munmap and close are nobody's to act on: close() succeeds, once. */
@@ -495,6 +534,7 @@ int main(void)
     RUN(test_fault__release);
     RUN(test_fault__flush);
     RUN(test_fault__image_create);
+    RUN(test_fault__image_from_file);
     RUN(test_fault__close);
     RUN(test_fault__advice_that_fails_for_ever_loses_no_slot);
     RUN(test_fault__a_retired_slot_is_taken_last);

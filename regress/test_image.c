@@ -68,6 +68,76 @@ static void test_image__later_segments_lie_over_earlier_ones(void)
     close_pool(pool);
 }
 
+static uint64_t random_below(uint64_t n)
+{
+    static uint64_t state = 88172645463325252u;
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state % n;
+}
+
+static bool share_a_byte(const struct cow_segment *a, const struct cow_segment *b)
+{
+    return a->length_bytes && b->length_bytes && a->offset_bytes < b->offset_bytes + b->length_bytes &&
+           b->offset_bytes < a->offset_bytes + a->length_bytes;
+}
+
+/* In any order, over each other or not, over borders of pages and of what one call writes; the calls are those that
+ * cow_image_create() promises. */
+static void test_image__any_segments_in_as_many_calls_as_promised(void)
+{
+    enum { EXTENT_BYTES = 400000, MOST = 12 };
+    static uint8_t bytes[EXTENT_BYTES];
+    struct cow_pool *pool = open_pool(1, 1 << 20, 1 << 20); /* one run, whatever the gaps */
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(1 + random_below(255));
+    for (int round = 0; round < 400; round++) {
+        struct cow_segment segments[MOST];
+        const size_t n = 1 + random_below(MOST);
+        uint64_t begin = EXTENT_BYTES, end = 0, n_calls = 0;
+        const uint64_t longest = round % 3 == 0 ? 60 : round % 3 == 1 ? 9000 : 150000;
+        for (size_t i = 0; i < n; i++) {
+            const uint64_t length = 1 + random_below(longest), offset = random_below(EXTENT_BYTES - length);
+            segments[i] = (struct cow_segment){offset, bytes + random_below(EXTENT_BYTES - length), length};
+            if (i && random_below(3) == 0) { /* touches the one before, or lies over its end by a byte or two */
+                const uint64_t at = segments[i - 1].offset_bytes + segments[i - 1].length_bytes - random_below(3);
+                segments[i].offset_bytes = at + length <= EXTENT_BYTES ? at : offset;
+            }
+            begin = segments[i].offset_bytes < begin ? segments[i].offset_bytes : begin;
+            end = segments[i].offset_bytes + length > end ? segments[i].offset_bytes + length : end;
+        }
+        for (size_t i = 0; i < n; i++) {
+            bool is_shared = false;
+            for (size_t j = 0; j < n; j++)
+                is_shared = is_shared || (i != j && share_a_byte(&segments[i], &segments[j]));
+            n_calls += is_shared;
+        }
+        const uint64_t page = fixture_page();
+        const uint64_t file_bytes = (end + page - 1) / page * page - begin / page * page;
+        n_calls += (file_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES;
+        n_calls += fixture_stats(pool).n_calls[COW_CALL_PWRITE];
+        expect_segments(pool, EXTENT_BYTES, segments, n, 1);
+        CHECK_EQ(fixture_stats(pool).n_calls[COW_CALL_PWRITE], n_calls);
+    }
+    close_pool(pool);
+}
+
+static void test_image__thousands_of_tiny_segments(void)
+{
+    enum { N = 30000 };
+    static struct cow_segment segments[N];
+    struct cow_pool *pool = open_pool(1, 1 << 20, 0);
+    for (int backwards = 0; backwards < 2; backwards++) {
+        for (size_t i = 0; i < N; i++)
+            segments[backwards ? N - 1 - i : i] = (struct cow_segment){i * 13 + i % 3, "a few bytes", 1 + i % 11};
+        const uint64_t n_calls = fixture_stats(pool).n_calls[COW_CALL_PWRITE];
+        expect_segments(pool, N * 13 + 16, segments, N, 1);
+        CHECK_EQ(fixture_stats(pool).n_calls[COW_CALL_PWRITE] - n_calls, (N * 13 + 65535) / 65536);
+    }
+    close_pool(pool);
+}
+
 static void test_image__unaligned_at_both_ends(void)
 {
     const uint64_t page = fixture_page();
@@ -278,6 +348,8 @@ static void test_image__flush_takes_dead_images_only_and_from_every_shard(void)
 int main(void)
 {
     RUN(test_image__later_segments_lie_over_earlier_ones);
+    RUN(test_image__any_segments_in_as_many_calls_as_promised);
+    RUN(test_image__thousands_of_tiny_segments);
     RUN(test_image__unaligned_at_both_ends);
     RUN(test_image__empty_segments_take_nothing_but_must_lie_inside);
     RUN(test_image__runs_are_joined_over_gaps_of_at_most_join_bytes);
