@@ -35,39 +35,45 @@ static int check_segments(const struct cow_image_set *set, uint64_t extent_bytes
 
 /* ---- order ---- */
 
-static int compare_places(const void *left, const void *right)
-{
-    const struct placed *a = left, *b = right;
-    return (a->segment->offset_bytes > b->segment->offset_bytes) -
-           (a->segment->offset_bytes < b->segment->offset_bytes);
-}
-
 static int compare_turns(const void *left, const void *right)
 {
     const struct placed *a = left, *b = right;
     return (a->segment > b->segment) - (a->segment < b->segment);
 }
 
-/* Empty segments are left out: they take no memory. *ret_sorted is the caller's to free, also when there are none. */
-static int sort_segments(const struct cow_segment *segments, size_t n_segments, struct placed **ret_sorted,
-                         size_t *ret_n_sorted)
+/* Where the stretch of ascending offsets from `at` on ends. */
+static size_t end_of_ascent(const struct placed *it, size_t at, size_t n)
 {
-    struct placed *sorted = calloc(n_segments + 1, sizeof *sorted); /* calloc checks the product */
-    bool is_ascending = true;
-    size_t n = 0;
-    if (!sorted)
-        return -ENOMEM;
-    for (size_t i = 0; i < n_segments; i++) {
-        if (segments[i].length_bytes == 0)
-            continue;
-        is_ascending = is_ascending && (n == 0 || sorted[n - 1].segment->offset_bytes <= segments[i].offset_bytes);
-        sorted[n++].segment = &segments[i];
+    while (++at < n && it[at - 1].segment->offset_bytes <= it[at].segment->offset_bytes)
+        ;
+    return at < n ? at : n;
+}
+
+/* [begin, middle) and [middle, end), both ascending, into one stretch at the same place of `to`. */
+static void merge(const struct placed *from, struct placed *to, size_t begin, size_t middle, size_t end)
+{
+    size_t left = begin, right = middle;
+    for (size_t i = begin; i < end; i++)
+        to[i] = right == end || (left < middle && from[left].segment->offset_bytes <= from[right].segment->offset_bytes)
+                    ? from[left++]
+                    : from[right++];
+}
+
+/* Merges ascending stretches two by two until there is one: linkers write few, most often one, and then it is there already.
+ * Returns the array that it is in, which is one of the two. */
+static struct placed *sort(struct placed *from, struct placed *to, size_t n)
+{
+    while (n && end_of_ascent(from, 0, n) < n) {
+        for (size_t begin = 0, end; begin < n; begin = end) {
+            const size_t middle = end_of_ascent(from, begin, n);
+            end = middle < n ? end_of_ascent(from, middle, n) : n;
+            merge(from, to, begin, middle, end);
+        }
+        struct placed *sorted = to;
+        to = from;
+        from = sorted;
     }
-    if (!is_ascending) /* linkers write them in order: this costs only who needs it */
-        qsort(sorted, n, sizeof *sorted, compare_places);
-    *ret_sorted = sorted;
-    *ret_n_sorted = n;
-    return 0;
+    return from;
 }
 
 /* Two segments have a byte in common only if the later one begins before the furthest end so far: then it does with the
@@ -182,14 +188,18 @@ static int build_sorted(struct cow_image_set *set, uint64_t extent_bytes, struct
 int cow_image_build(struct cow_image_set *set, uint64_t extent_bytes, const struct cow_segment *segments,
                     size_t n_segments, struct cow_image **ret_image)
 {
-    struct placed *sorted;
-    size_t n_sorted;
+    size_t n = 0;
     int result = check_segments(set, extent_bytes, segments, n_segments);
-    if (result == COW_OK)
-        result = sort_segments(segments, n_segments, &sorted, &n_sorted);
     if (result != COW_OK)
         return result;
-    result = build_sorted(set, extent_bytes, sorted, n_sorted, ret_image);
-    free(sorted);
+    /* As many again to sort into; one more, so that none is not NULL. Segments are at least as large: no overflow. */
+    struct placed *placed = calloc(2 * n_segments + 1, sizeof *placed);
+    if (!placed)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_segments; i++)
+        if (segments[i].length_bytes)
+            placed[n++].segment = &segments[i];
+    result = build_sorted(set, extent_bytes, sort(placed, placed + n_segments, n), n, ret_image);
+    free(placed);
     return result;
 }

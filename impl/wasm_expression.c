@@ -38,7 +38,7 @@ struct machine {
     struct cow_wasm_value stack[MAX_DEPTH];
 };
 
-static void refuse(struct machine *machine, enum cow_refusal refusal, const char *what)
+static void refuse(struct machine *machine, int refusal, const char *what)
 {
     cow_wasm_fail(machine->cursor, refusal, machine->instruction, what);
 }
