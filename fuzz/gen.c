@@ -536,14 +536,53 @@ static void generate_world(struct sketch *sketch)
         world->kernel = RIG_KERNEL_EACH;
 }
 
-void rig_program_generate(struct rig_random *random, uint32_t n_ops, struct rig_program *ret_program)
+/* ---- the whole ---- */
+
+static struct sketch begin_sketch(struct rig_random *random, struct rig_world *world)
 {
-    struct sketch sketch = {.random = random, .world = &ret_program->world};
-    memset(ret_program, 0, sizeof *ret_program);
+    struct sketch sketch = {.random = random, .world = world};
     for (unsigned i = 0; i < RIG_N_REGISTERS; i++)
         sketch.registers[i].image = RIG_NO_IMAGE;
+    return sketch;
+}
+
+void rig_program_generate(struct rig_random *random, uint32_t n_ops, struct rig_program *ret_program)
+{
+    struct sketch sketch = begin_sketch(random, &ret_program->world);
+    memset(ret_program, 0, sizeof *ret_program);
     generate_world(&sketch);
     ret_program->n_ops = at_most(n_ops, RIG_MAX_OPS);
     for (uint32_t i = 0; i < ret_program->n_ops; i++)
         generate_op(&sketch, i, &ret_program->ops[i]);
+}
+
+static void note_data(struct sketch_image *image, const struct rig_op *op)
+{
+    const uint32_t end = op->at.offset.n + op->len.n;
+    if (image->n_segments <= RIG_MAX_SEGMENT)
+        image->segment_bytes[image->n_segments++] = op->len.n;
+    image->data_end_bytes = end > image->data_end_bytes ? end : image->data_end_bytes;
+}
+
+void rig_program_continue(struct rig_random *random, uint32_t n_ops, struct rig_program *program)
+{
+    struct sketch sketch = begin_sketch(random, &program->world);
+    sketch.step_unit = program->world.unit.unit;
+    sketch.step_n = 1;
+    sketch.step_bytes = sketch.step_unit == RIG_UNIT_W ? 16 * PAGE_BYTES : 1;
+    sketch.max_steps = program->world.max.n;
+    for (uint32_t i = 0; i < program->n_ops; i++) {
+        const struct rig_op *op = &program->ops[i];
+        if (op->kind == RIG_IMAGE) {
+            sketch.newest = op->image;
+            sketch.images[op->image] =
+                (struct sketch_image){.exists = true, .extent_bytes = op->len.n * sketch.step_bytes};
+        } else {
+            note_data(&sketch.images[sketch.newest], op);
+        }
+    }
+    const uint32_t n_before = program->n_ops;
+    program->n_ops = at_most(n_before + n_ops, RIG_MAX_OPS);
+    for (uint32_t i = n_before; i < program->n_ops; i++)
+        generate_op(&sketch, i, &program->ops[i]);
 }

@@ -246,5 +246,7 @@ uint64_t rig_random_next(struct rig_random *random);                  /* splitmi
 uint32_t rig_random_below(struct rig_random *random, uint32_t bound); /* 0 .. bound - 1 */
 /* A program whose operations mostly have an effect: the generator keeps a sketch of what is live and what exists. */
 void rig_program_generate(struct rig_random *random, uint32_t n_ops, struct rig_program *ret_program);
+/* Adds n_ops to a program of images and stamped data only, whose unit is 1 or 1W, and whose sizes are written in it. */
+void rig_program_continue(struct rig_random *random, uint32_t n_ops, struct rig_program *program);
 
 #endif

@@ -2,11 +2,11 @@
 /* lockstep image: what the image of a WebAssembly module looks like. */
 #include "module.h"
 #include "program_file.h"
+#include "verb_options.h"
 #include "verbs.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
@@ -204,64 +204,45 @@ static int show(const char *path, const struct image_options *options, int name_
     return result;
 }
 
-/* What stands behind --NAME, as in --NAME VALUE and --NAME=VALUE; NULL if this is another option or has no value. */
-static const char *value_of(const char *name, int argc, char **argv, int *at)
-{
-    const size_t n = strlen(name);
-    if (strncmp(argv[*at], name, n) != 0)
-        return NULL;
-    if (argv[*at][n] == '=')
-        return argv[*at] + n + 1;
-    return argv[*at][n] == '\0' && *at + 1 < argc ? argv[++*at] : NULL;
-}
-
 static bool take_option(int argc, char **argv, int *at, struct image_options *options)
 {
     const char *value;
-    char *end;
+    uint64_t index = 0;
     if (strcmp(argv[*at], "--json") == 0)
         return (options->format = FORMAT_JSON) != 0;
     if (strcmp(argv[*at], "--segments") == 0)
         return (options->format = FORMAT_SEGMENTS) != 0;
-    if ((value = value_of("--memory-out", argc, argv, at))) {
+    if ((value = rig_value_of("--memory-out", argc, argv, at))) {
         options->format = FORMAT_MEMORY;
         options->out_path = value;
         return *value != '\0';
     }
-    if (!(value = value_of("--memory", argc, argv, at)))
+    if (!(value = rig_value_of("--memory", argc, argv, at)))
         return false;
-    errno = 0;
-    const unsigned long index = strtoul(value, &end, 10);
+    const bool is_good = rig_parse_count(value, UINT32_MAX, &index);
     options->memory_index = (uint32_t)index;
-    return errno == 0 && *end == '\0' && *value >= '0' && *value <= '9' && index <= UINT32_MAX;
-}
-
-static int wrong_use(const char *what, const char *which)
-{
-    fprintf(stderr, "lockstep image: %s%s (see 'lockstep image --help')\n", what, which);
-    return 2;
+    return is_good;
 }
 
 int rig_verb_image(int argc, char **argv)
 {
     struct image_options options = {.format = FORMAT_TABLE};
     int n_files = 0, name_width = 0, result = 0;
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0)
-            return fputs(usage, stdout) < 0;
+    if (rig_asks_for_help(argc, argv, usage))
+        return 0;
     for (int i = 1; i < argc; i++) {
         const int width = (int)strlen(base_name(argv[i]));
         if (argv[i][0] != '-' || argv[i][1] == '\0') {
             argv[++n_files] = argv[i]; /* files move to the front: options go */
             name_width = width > name_width ? width : name_width;
         } else if (!take_option(argc, argv, &i, &options)) {
-            return wrong_use("wrong option or value: ", argv[i]);
+            return rig_wrong_use("image", "wrong option or value: ", argv[i]);
         }
     }
     if (n_files == 0)
-        return wrong_use("no file given", "");
+        return rig_wrong_use("image", "no file given", "");
     if (options.format == FORMAT_MEMORY && n_files != 1)
-        return wrong_use("--memory-out takes one file", "");
+        return rig_wrong_use("image", "--memory-out takes one file", "");
     if (options.format == FORMAT_TABLE)
         print_head(name_width);
     for (int i = 1; i <= n_files; i++) {
@@ -269,6 +250,6 @@ int rig_verb_image(int argc, char **argv)
         result = one > result ? one : result;
     }
     if (fflush(stdout) != 0)
-        result = wrong_use("cannot write: ", strerror(errno));
+        result = rig_wrong_use("image", "cannot write: ", strerror(errno));
     return result;
 }
