@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro format tidy clean help
+.PHONY: all deps check fuzz repro modules bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro format tidy: deps
+all check fuzz repro modules bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -25,10 +25,16 @@ fuzz:
 repro:
 	@fuzz/repro.sh
 
+modules:
+	@.ci/modules.sh
+
+bench:
+	@bench/bench.sh
+
 format:
 	@. .ci/toolchain.sh && format=$$(find_clang_tool clang-format) \
 	    || { echo "no clang-format $$cow_clang_tools_version here: run make deps" >&2; exit 2; }; \
-	find impl reference fuzz regress -name '*.[ch]' -exec "$$format" -i {} +
+	find impl reference fuzz bench regress -name '*.[ch]' -exec "$$format" -i {} +
 
 tidy:
 	@.ci/build.sh $(PRESET) >/dev/null && regress/test_tidy.sh
@@ -45,4 +51,6 @@ help:
 	@echo '                                   fuzz the pool against the model; findings/ holds what it finds'
 	@echo 'make repro ENTRY=file [SANITIZE=none|address]'
 	@echo '                                   replay one program or finding, operation by operation'
+	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
+	@echo 'make bench [QUICK=1]               speed of the pool, as ratios; build/bench/results.json'
 	@echo 'make format, make tidy, make clean lay out the C files; run clang-tidy; remove build/'

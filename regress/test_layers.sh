@@ -67,6 +67,9 @@ allow "the model" '<(assert|ctype|errno|inttypes|limits|stdalign|stdbool|stddef|
 # The rig sees of impl the public header, the checker and the type of the table.
 allow "the rig" "<.*>|$(names fuzz)|\"(cowpool|check|sys/sys|ref[a-z_]*)\\.h\"" "${rig[@]}"
 
+# A benchmark is an embedder like any other.
+allow "a benchmark" '<.*>|"cowpool\.h"' bench/*.[ch]
+
 # errno is read at the border only. (The constants are <errno.h>'s too: the include itself is fine.)
 while IFS= read -r place; do
     complain "$place" "errno belongs to impl/sys"
@@ -82,7 +85,7 @@ done < <([[ ${#impl[@]} == 0 ]] || awk '
 # Length: a file 600 lines, a function 80, from the line its name begins on to its closing brace.
 while IFS= read -r finding; do
     complain "${finding%% *}" "${finding#* }"
-done < <(find impl reference fuzz regress -name '*.[ch]' -print0 | sort -z | xargs -0 -r awk '
+done < <(find impl reference fuzz bench regress -name '*.[ch]' -print0 | sort -z | xargs -0 -r awk '
     function close_file() { if (name && last > 600) print name ":600 is a file of " last " lines: at most 600" }
     FNR == 1 { close_file(); name = FILENAME; head = 0 }
     { last = FNR }

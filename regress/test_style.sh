@@ -8,4 +8,4 @@ format=$(find_clang_tool clang-format) || {
     echo "skipped: no clang-format $cow_clang_tools_version here"
     exit 77
 }
-find impl reference fuzz regress -name '*.[ch]' -print0 | sort -z | xargs -0 "$format" --dry-run -Werror
+find impl reference fuzz bench regress -name '*.[ch]' -print0 | sort -z | xargs -0 "$format" --dry-run -Werror
