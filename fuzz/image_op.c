@@ -2,7 +2,12 @@
 /* Making an image from an `image` operation and the `data` operations right behind it. */
 #include "state.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static const struct rig_outcome noop = {.kind = RIG_OUTCOME_NOOP};
 
@@ -41,6 +46,66 @@ static bool collect(struct rig_run *run, struct rig_image *image)
     return true;
 }
 
+/* ---- like= and samefile= ---- */
+
+/* NULL: this machine has no descriptor or memory left for it; the program ends here, with no verdict about the pool. */
+static struct rig_file *make_file(struct rig_run *run, const struct ref_image *model)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    struct rig_file *file = rig_allocate(run, sizeof *file);
+    file->length_bytes = (model->data_end_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    uint8_t *bytes = rig_allocate(run, file->length_bytes);
+    memcpy(bytes, model->bytes, model->data_end_bytes);
+    file->bytes = bytes;
+    file->fd = memfd_create("rig-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file->fd >= 0) {
+        file->next = run->files;
+        run->files = file;
+        if (pwrite(file->fd, bytes, file->length_bytes, 0) == (ssize_t)file->length_bytes &&
+            fcntl(file->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK) == 0)
+            return file;
+    }
+    run->failed = true;
+    run->verdict->kind = RIG_UNABLE;
+    snprintf(run->verdict->line, sizeof run->verdict->line, "samefile= needs a memory file: %s", strerror(errno));
+    return NULL;
+}
+
+void rig_close_files(struct rig_run *run)
+{
+    for (const struct rig_file *file = run->files; file; file = file->next)
+        close(file->fd);
+    run->files = NULL;
+}
+
+/* Another image of the same data: the same segments again, or the file that holds what they come to. False: it cannot be had. */
+static bool imitate(struct rig_run *run, const struct rig_op *op, struct rig_image *image)
+{
+    struct rig_image *other = &run->images[op->other_image];
+    image->segments = other->segments;
+    image->n_segments = other->n_segments;
+    image->is_of_file = op->form == RIG_IMAGE_SAMEFILE;
+    if (!image->is_of_file)
+        return true;
+    if (!other->file)
+        other->file = make_file(run, other->model);
+    image->file = other->file;
+    if (!image->file)
+        return false;
+    image->n_segments = image->file->length_bytes > 0;
+    image->segments = rig_allocate(run, sizeof *image->segments);
+    image->segments[0] = (struct cow_segment){.bytes = image->file->bytes, .length_bytes = image->file->length_bytes};
+    return true;
+}
+
+static int create_on_subject(struct rig_run *run, uint64_t extent_bytes, struct rig_image *image)
+{
+    if (image->is_of_file && run->ops->image_from_file)
+        return run->ops->image_from_file(run->subject, extent_bytes, image->file->fd, image->file->length_bytes,
+                                         &image->subject);
+    return run->ops->image_create(run->subject, extent_bytes, image->segments, image->n_segments, &image->subject);
+}
+
 struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
 {
     struct rig_image *letter = &run->images[op->image];
@@ -48,19 +113,14 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     const uint64_t extent_bytes = rig_size_bytes(run, op->len);
     if (letter->subject || extent_bytes > RIG_MAX_LENGTH_BYTES)
         return noop;
-    if (op->form == RIG_IMAGE_LIKE) { /* the same bytes, another object */
-        image.segments = run->images[op->other_image].segments;
-        image.n_segments = run->images[op->other_image].n_segments;
-        if (!run->images[op->other_image].subject)
-            return noop;
-    } else if (!collect(run, &image)) {
+    if (op->form != RIG_FORM_PLAIN && !run->images[op->other_image].subject)
         return noop;
-    }
+    if (op->form != RIG_FORM_PLAIN ? !imitate(run, op, &image) : !collect(run, &image))
+        return noop;
     const int model = ref_image_create(&run->model, extent_bytes, image.segments, image.n_segments, &image.model);
     if (model == COW_OK)
         rig_expect_image(run, &image);
-    const int subject =
-        run->ops->image_create(run->subject, extent_bytes, image.segments, image.n_segments, &image.subject);
+    const int subject = create_on_subject(run, extent_bytes, &image);
     if (!rig_same_result(run, model, subject) || model != COW_OK) {
         if (model == COW_OK)
             ref_image_free(image.model);

@@ -67,10 +67,15 @@ void rig_expect_image(struct rig_run *run, const struct rig_image *image)
 {
     if (image->model->n_runs == 0)
         return;
+    expect(run, COW_CALL_FCNTL, 1);
+    if (image->is_of_file && run->ops->image_from_file) { /* mapped on trial, and not copied */
+        expect(run, COW_CALL_MMAP, 1);
+        expect(run, COW_CALL_MUNMAP, 1);
+        return;
+    }
     expect(run, COW_CALL_MEMFD_CREATE, 1);
     expect(run, COW_CALL_PWRITE,
            (image->model->run_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES + count_shared(image));
-    expect(run, COW_CALL_FCNTL, 1);
 }
 
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file)

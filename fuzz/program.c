@@ -142,8 +142,6 @@ const char *rig_program_unbuilt(const struct rig_program *program)
             unbuilt = rig_kind_name[op->kind];
         else if (op->lane)
             unbuilt = "lanes";
-        else if (op->kind == RIG_IMAGE && op->form == RIG_IMAGE_SAMEFILE)
-            unbuilt = "samefile";
     }
     return unbuilt;
 }

@@ -55,6 +55,7 @@ static void free_all(struct rig_run *run)
     struct rig_garbage *next;
     for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
         (void)ref_release(run->registers[i].held[0].model);
+    rig_close_files(run); /* they are garbage too */
     for (struct rig_garbage *garbage = run->garbage; garbage; garbage = next) {
         next = garbage->next;
         if (garbage->image)

@@ -19,12 +19,22 @@ struct rig_outcome {
     uint64_t grown_bytes; /* grow: the new length */
 };
 
+/* A sealed file that holds an image's data and nothing else; images that name each other by samefile= are of one. */
+struct rig_file {
+    struct rig_file *next;
+    int fd;
+    uint64_t length_bytes;
+    const uint8_t *bytes;
+};
+
 struct rig_image {
     void *subject; /* NULL: the letter is free */
     struct ref_image *model;
     uint32_t generation; /* of all images and instances of the program: unique */
     uint32_t n_segments;
     struct cow_segment *segments;
+    struct rig_file *file; /* NULL until an image is made of its file */
+    bool is_of_file;
 };
 
 struct rig_lease {
@@ -84,7 +94,8 @@ struct rig_run {
     uint64_t n_calls[COW_N_CALLS],
         n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
     uint32_t n_probes;
-    int scratch_fd; /* for host calls; -1 until needed */
+    int scratch_fd;         /* for host calls; -1 until needed */
+    struct rig_file *files; /* closed at the end of the program */
     uint8_t *buffer;
     uint64_t buffer_bytes;
     struct rig_garbage *garbage;                                /* freed at the end of the program */
@@ -120,6 +131,7 @@ bool rig_same_result(struct rig_run *run, int model, int subject);
 
 /* ---- image_op.c ---- */
 struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op);
+void rig_close_files(struct rig_run *run);
 /* A data operation: the image operation has taken it already, if there was one. */
 struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op);
 

@@ -75,6 +75,17 @@ static int pool_image_create(struct rig_subject *subject, uint64_t extent_bytes,
     return result;
 }
 
+static int pool_image_from_file(struct rig_subject *subject, uint64_t extent_bytes, int fd, uint64_t length_bytes,
+                                void **ret_image)
+{
+    const struct cow_file_range range = {.fd = fd, .length_bytes = length_bytes};
+    struct cow_image *image;
+    const int result = cow_image_from_file(pool_of(subject), extent_bytes, &range, &image);
+    if (result == COW_OK)
+        *ret_image = image;
+    return result;
+}
+
 static void pool_image_drop(struct rig_subject *subject, void *image)
 {
     (void)subject;
@@ -342,6 +353,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .flush = pool_flush,
     .access = pool_access,
     .write = pool_write,
+    .image_from_file = pool_image_from_file,
     .calls = pool_calls,
     .promises_placement = true,
     .is_mapped = true,

@@ -59,9 +59,9 @@ static int map_range(struct cow_image_set *set, uint64_t extent_bytes, const str
                      enum cow_image_origin origin, struct cow_image **ret_image)
 {
     struct cow_image_plan plan;
-    int result = try_to_map(set, range), fd = -1;
-    if (result == COW_OK)
-        result = plan_range(set, range, 0, &plan); /* no gap is joined: it would be a hole (I2) */
+    int result = plan_range(set, range, 0, &plan), fd = -1; /* no gap is joined: it would be a hole (I2) */
+    if (result == COW_OK && plan.n_runs)
+        result = try_to_map(set, range);
     if (result != COW_OK)
         return result;
     for (uint32_t i = 0; i < plan.n_runs; i++)

@@ -305,7 +305,6 @@ static void test_text__what_is_not_built_is_named(void)
         {"pool resident=1", "resident"},
         {"pool queue=1", "queue"},
         {"pool warm=1", "warm"},
-        {"image A size=1 samefile=B", "samefile"},
         {"advise i0 0 len=1 cold", "advise"},
         {"pin i0", "pin"},
         {"unpin i0", "unpin"},
