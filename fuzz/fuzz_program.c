@@ -39,23 +39,47 @@ static void publish(uint64_t *counters, const struct rig_counters *of_program)
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n_bytes, size_t n_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n_bytes, size_t n_max, unsigned seed);
 
+static uint32_t max_ops(size_t n_max_bytes)
+{
+    const size_t n = n_max_bytes / RIG_RECORD_BYTES > 1 ? n_max_bytes / RIG_RECORD_BYTES - 1 : 0;
+    return n < RIG_MAX_OPS ? (uint32_t)n : RIG_MAX_OPS;
+}
+
+static size_t encode(const struct rig_program *program, uint8_t *ret_bytes, size_t n_max)
+{
+    static uint8_t encoded[RIG_BINARY_MAX_BYTES];
+    const size_t n_encoded = rig_program_encode(program, encoded);
+    const size_t n = n_encoded < n_max ? n_encoded : n_max; /* a cut program is a program */
+    memcpy(ret_bytes, encoded, n);
+    return n;
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n_bytes, size_t n_max, unsigned seed)
 {
     static struct rig_program program;
-    static uint8_t encoded[RIG_BINARY_MAX_BYTES];
     struct rig_random random = {seed};
-    const size_t n_max_ops = n_max / RIG_RECORD_BYTES > 1 ? n_max / RIG_RECORD_BYTES - 1 : 0;
     if (n_bytes > RIG_RECORD_BYTES && rig_random_below(&random, 5) == 0) {
         n_bytes = LLVMFuzzerMutate(bytes, n_bytes, n_max);
         bytes[0] = RIG_VERSION;
         return n_bytes;
     }
     rig_program_decode(bytes, n_bytes, &program);
-    rig_program_mutate(&random, n_max_ops < RIG_MAX_OPS ? (uint32_t)n_max_ops : RIG_MAX_OPS, &program);
-    const size_t n_encoded = rig_program_encode(&program, encoded);
-    n_bytes = n_encoded < n_max ? n_encoded : n_max; /* a cut program is a program */
-    memcpy(bytes, encoded, n_bytes);
-    return n_bytes;
+    rig_program_mutate(&random, max_ops(n_max), &program);
+    return encode(&program, bytes, n_max);
+}
+
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t n_a, const uint8_t *b, size_t n_b, uint8_t *ret_bytes,
+                                 size_t n_max, unsigned seed);
+
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t n_a, const uint8_t *b, size_t n_b, uint8_t *ret_bytes,
+                                 size_t n_max, unsigned seed)
+{
+    static struct rig_program program, other;
+    struct rig_random random = {seed};
+    rig_program_decode(a, n_a, &program);
+    rig_program_decode(b, n_b, &other);
+    rig_program_splice(&random, max_ops(n_max), &other, &program);
+    return encode(&program, ret_bytes, n_max);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);

@@ -1,128 +1,250 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The mutations, and how often each is chosen. */
 #include "mutate.h"
 
 #include <string.h>
 
-/* Makes a gap of n operations at `at`, or as many as there is room for; returns how many. */
-static uint32_t open_gap(struct rig_program *program, uint32_t at, uint32_t n, uint32_t n_max_ops)
+struct mutation {
+    struct rig_random *random;
+    struct rig_program *program;
+    uint32_t n_max_ops;
+};
+
+static uint32_t below(const struct mutation *mutation, uint32_t n)
 {
-    const uint32_t room = n_max_ops > program->n_ops ? n_max_ops - program->n_ops : 0;
+    return rig_random_below(mutation->random, n);
+}
+
+/* ---- places ---- */
+
+static uint32_t some_op(const struct mutation *mutation)
+{
+    return below(mutation, mutation->program->n_ops);
+}
+
+/* Somewhere in the program, more often near its end: what comes late meets the richest state. */
+static uint32_t some_place(const struct mutation *mutation)
+{
+    const uint32_t n = mutation->program->n_ops + 1, a = below(mutation, n), b = below(mutation, n);
+    return a > b ? a : b;
+}
+
+/* From one to ten, short ones more often. */
+static uint32_t some_length(const struct mutation *mutation, uint32_t most)
+{
+    const uint32_t n = 1 + below(mutation, 4) * below(mutation, 4);
+    return n < most ? n : most;
+}
+
+/* Makes a gap of n operations at `at`, or as many as there is room for; returns how many. */
+static uint32_t open_gap(const struct mutation *mutation, uint32_t at, uint32_t n)
+{
+    struct rig_program *program = mutation->program;
+    const uint32_t room = mutation->n_max_ops > program->n_ops ? mutation->n_max_ops - program->n_ops : 0;
     n = n < room ? n : room;
     memmove(&program->ops[at + n], &program->ops[at], (program->n_ops - at) * sizeof *program->ops);
     program->n_ops += n;
     return n;
 }
 
-static void delete_range(struct rig_program *program, uint32_t at, uint32_t n)
+static void remove_ops(struct rig_program *program, uint32_t at, uint32_t n)
 {
     memmove(&program->ops[at], &program->ops[at + n], (program->n_ops - at - n) * sizeof *program->ops);
     program->n_ops -= n;
 }
 
-/* Somewhere in the program, more often near its end: what comes late meets the richest state. */
-static uint32_t pick_place(struct rig_random *random, const struct rig_program *program)
+static void insert_copies(const struct mutation *mutation, uint32_t at, const struct rig_op *ops, uint32_t n)
 {
-    const uint32_t a = rig_random_below(random, program->n_ops + 1), b = rig_random_below(random, program->n_ops + 1);
-    return a > b ? a : b;
+    static struct rig_op copy[RIG_MAX_OPS]; /* ops may lie in the program itself */
+    memcpy(copy, ops, n * sizeof *ops);
+    memcpy(&mutation->program->ops[at], copy, open_gap(mutation, at, n) * sizeof *copy);
 }
 
-static uint32_t pick_length(struct rig_random *random, uint32_t most)
-{
-    const uint32_t n = 1 + rig_random_below(random, 4) * rig_random_below(random, 4);
-    return n < most ? n : most;
-}
+/* ---- the mutations ---- */
 
 /* A few operations of a generated program; the registers and images they name are the same few everywhere. */
-static void insert_generated(struct rig_random *random, uint32_t n_max_ops, struct rig_program *program)
+static void insert(const struct mutation *mutation)
 {
     static struct rig_program donor;
-    rig_program_generate(random, 48, &donor);
-    if (donor.n_ops == 0)
-        return;
-    const uint32_t from = rig_random_below(random, donor.n_ops), place = pick_place(random, program);
-    const uint32_t n = open_gap(program, place, pick_length(random, donor.n_ops - from), n_max_ops);
-    memcpy(&program->ops[place], &donor.ops[from], n * sizeof *donor.ops);
+    rig_program_generate(mutation->random, 48, &donor);
+    const uint32_t from = below(mutation, donor.n_ops);
+    insert_copies(mutation, some_place(mutation), &donor.ops[from], some_length(mutation, donor.n_ops - from));
 }
 
-static void duplicate(struct rig_random *random, uint32_t n_max_ops, struct rig_program *program)
+static void delete_one(const struct mutation *mutation)
 {
-    static struct rig_op copy[RIG_MAX_OPS];
-    const uint32_t from = rig_random_below(random, program->n_ops), n = pick_length(random, program->n_ops - from);
-    const uint32_t place = pick_place(random, program);
-    memcpy(copy, &program->ops[from], n * sizeof *copy);
-    memcpy(&program->ops[place], copy, open_gap(program, place, n, n_max_ops) * sizeof *copy);
+    remove_ops(mutation->program, some_op(mutation), 1);
 }
 
-static void swap(struct rig_random *random, struct rig_program *program)
+static void delete_range(const struct mutation *mutation)
 {
-    struct rig_op *a = &program->ops[rig_random_below(random, program->n_ops)],
-                  *b = &program->ops[rig_random_below(random, program->n_ops)];
+    const uint32_t at = some_op(mutation);
+    remove_ops(mutation->program, at, some_length(mutation, mutation->program->n_ops - at));
+}
+
+static void duplicate(const struct mutation *mutation)
+{
+    const uint32_t from = some_op(mutation), n = some_length(mutation, mutation->program->n_ops - from);
+    insert_copies(mutation, some_place(mutation), &mutation->program->ops[from], n);
+}
+
+/* Again and again what happened once: a slot that is lent, dirtied, grown and lent again shows what one round hides. */
+static void repeat(const struct mutation *mutation)
+{
+    const uint32_t from = some_op(mutation), n = some_length(mutation, mutation->program->n_ops - from);
+    for (uint32_t i = 1 + below(mutation, 6); i > 0; i--)
+        insert_copies(mutation, from + n, &mutation->program->ops[from], n);
+}
+
+static void move(const struct mutation *mutation)
+{
+    struct rig_op moved[RIG_MAX_OPS];
+    struct rig_program *program = mutation->program;
+    const uint32_t from = some_op(mutation), n = some_length(mutation, program->n_ops - from);
+    memcpy(moved, &program->ops[from], n * sizeof *moved);
+    remove_ops(program, from, n);
+    insert_copies(mutation, some_place(mutation), moved, n);
+}
+
+static void swap(const struct mutation *mutation)
+{
+    struct rig_op *a = &mutation->program->ops[some_op(mutation)], *b = &mutation->program->ops[some_op(mutation)];
     const struct rig_op kept = *a;
     *a = *b;
     *b = kept;
 }
 
-static void retarget(struct rig_random *random, struct rig_program *program)
+static bool has_register(const struct rig_op *op)
 {
-    struct rig_op *op = &program->ops[rig_random_below(random, program->n_ops)];
-    if (op->kind != RIG_IMAGE && op->kind != RIG_DATA && op->kind != RIG_DROP && op->kind != RIG_FLUSH &&
-        op->kind != RIG_FORK)
-        op->reg = (uint8_t)rig_random_below(random, 3);
+    return op->kind != RIG_IMAGE && op->kind != RIG_DATA && op->kind != RIG_DROP && op->kind != RIG_FLUSH &&
+           op->kind != RIG_FORK;
 }
 
-static void change_world(struct rig_random *random, struct rig_program *program)
+/* One operation, or all from there on: the same story about another instance. */
+static void retarget(const struct mutation *mutation)
+{
+    struct rig_program *program = mutation->program;
+    const uint32_t at = some_op(mutation), end = below(mutation, 4) ? at + 1 : program->n_ops;
+    const uint8_t from = program->ops[at].reg, to = (uint8_t)below(mutation, 3);
+    for (uint32_t i = at; i < end; i++)
+        if (has_register(&program->ops[i]) && program->ops[i].reg == from)
+            program->ops[i].reg = to;
+}
+
+static void tweak(const struct mutation *mutation)
+{
+    rig_op_tweak(mutation->random, &mutation->program->world, &mutation->program->ops[some_op(mutation)]);
+}
+
+/* ---- the world ---- */
+
+static void take_world(const struct mutation *mutation)
 {
     static struct rig_program donor;
-    rig_program_generate(random, 1, &donor);
-    const uint32_t enabled = program->world.enabled; /* the operations there are stay possible */
-    program->world = donor.world;
-    program->world.enabled = enabled;
+    rig_program_generate(mutation->random, 1, &donor);
+    donor.world.enabled = mutation->program->world.enabled;
+    mutation->program->world = donor.world;
 }
 
-/* A fork costs as much as some hundred other operations: one, in one mutant of eight, is enough. */
-static void thin_out_forks(struct rig_random *random, struct rig_program *program)
+static void flip_header(const struct mutation *mutation)
 {
-    uint32_t n_forks = rig_random_below(random, 8) != 0;
-    for (uint32_t i = 0; i < program->n_ops; i++)
-        if (program->ops[i].kind == RIG_FORK && n_forks++)
-            delete_range(program, i--, 1);
-}
-
-static void mutate_once(struct rig_random *random, uint32_t n_max_ops, struct rig_program *program)
-{
-    if (program->n_ops == 0) {
-        rig_program_generate(random, 8 + rig_random_below(random, 56), program);
-        return;
-    }
-    switch (rig_random_below(random, 12)) {
+    struct rig_world *world = &mutation->program->world;
+    switch (below(mutation, 6)) {
     case 0:
-        delete_range(program, rig_random_below(random, program->n_ops), 1);
-        return;
-    case 1: {
-        const uint32_t at = rig_random_below(random, program->n_ops);
-        delete_range(program, at, pick_length(random, program->n_ops - at));
-        return;
-    }
+        world->n_slots = (uint8_t)(1 + below(mutation, 3));
+        break;
+    case 1:
+        world->observe = (uint8_t)below(mutation, RIG_N_OBSERVES);
+        break;
     case 2:
-        swap(random, program);
-        return;
+        world->probe = (uint8_t)below(mutation, RIG_N_PROBES);
+        break;
     case 3:
-        retarget(random, program);
-        return;
+        world->kernel = (uint8_t)below(mutation, RIG_N_KERNELS);
+        break;
     case 4:
-        change_world(random, program);
-        return;
-    case 5:
-    case 6:
-        duplicate(random, n_max_ops, program);
-        return;
+        world->guard = (struct rig_size){below(mutation, 4), RIG_UNIT_P};
+        world->guard.unit = world->guard.n ? RIG_UNIT_P : RIG_UNIT_BYTES;
+        break;
     default:
-        insert_generated(random, n_max_ops, program);
+        world->sweep = below(mutation, 4) != 0;
     }
+}
+
+/* Swarm testing: a kind of operation goes or comes back. One that nearly always hides something (a reset, a load that makes pages
+ * resident) must be absent sometimes. */
+static void flip_swarm(const struct mutation *mutation)
+{
+    const uint32_t bit = RIG_BIT(below(mutation, RIG_N_KINDS));
+    if (!(bit & (RIG_ALWAYS_ENABLED | RIG_UNBUILT_KINDS | RIG_BIT(RIG_FORK))))
+        mutation->program->world.enabled ^= bit;
+}
+
+/* (M1): what the world disables is not there, and one fork, in one mutant of eight, is enough: it costs as much as some hundred
+ * other operations. */
+static void obey_world(const struct mutation *mutation)
+{
+    struct rig_program *program = mutation->program;
+    bool may_fork = (program->world.enabled & RIG_BIT(RIG_FORK)) && below(mutation, 8) == 0;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < program->n_ops; i++) {
+        const bool is_fork = program->ops[i].kind == RIG_FORK;
+        const bool stays = is_fork ? may_fork : (program->world.enabled & RIG_BIT(program->ops[i].kind)) != 0;
+        may_fork = may_fork && !is_fork;
+        if (stays)
+            program->ops[n++] = program->ops[i];
+    }
+    program->n_ops = n;
+}
+
+/* ---- choosing ---- */
+
+static const struct {
+    uint8_t weight;
+    void (*mutate)(const struct mutation *mutation);
+} mutations[] = {
+    {40, insert}, {8, delete_one}, {8, delete_range}, {14, duplicate}, {6, repeat},      {6, move},
+    {6, swap},    {8, retarget},   {20, tweak},       {5, take_world}, {4, flip_header}, {1, flip_swarm},
+};
+enum { N_MUTATIONS = sizeof mutations / sizeof *mutations };
+
+static void mutate_once(const struct mutation *mutation)
+{
+    uint32_t total = 0, i = 0;
+    for (uint32_t j = 0; j < N_MUTATIONS; j++)
+        total += mutations[j].weight;
+    uint32_t ticket = below(mutation, total);
+    while (ticket >= mutations[i].weight)
+        ticket -= mutations[i++].weight;
+    mutations[i].mutate(mutation);
 }
 
 void rig_program_mutate(struct rig_random *random, uint32_t n_max_ops, struct rig_program *program)
 {
-    mutate_once(random, n_max_ops, program);
-    thin_out_forks(random, program);
+    const struct mutation mutation = {random, program, n_max_ops < RIG_MAX_OPS ? n_max_ops : RIG_MAX_OPS};
+    uint32_t n_mutations = 1;
+    while (n_mutations < 4 && below(&mutation, 4) == 0)
+        n_mutations++;
+    for (; n_mutations > 0; n_mutations--) {
+        if (program->n_ops == 0) {
+            const uint32_t enabled = program->world.enabled | RIG_ALWAYS_ENABLED;
+            rig_program_generate(random, 8 + below(&mutation, 56), program);
+            program->world.enabled = enabled;
+        } else {
+            mutate_once(&mutation);
+        }
+    }
+    program->n_ops = program->n_ops < mutation.n_max_ops ? program->n_ops : mutation.n_max_ops;
+    obey_world(&mutation);
+}
+
+void rig_program_splice(struct rig_random *random, uint32_t n_max_ops, const struct rig_program *other,
+                        struct rig_program *program)
+{
+    const struct mutation mutation = {random, program, n_max_ops < RIG_MAX_OPS ? n_max_ops : RIG_MAX_OPS};
+    const uint32_t begin = below(&mutation, other->n_ops + 1);
+    program->n_ops = below(&mutation, program->n_ops + 1);
+    insert_copies(&mutation, program->n_ops, &other->ops[begin], other->n_ops - begin);
+    program->n_ops = program->n_ops < mutation.n_max_ops ? program->n_ops : mutation.n_max_ops;
+    obey_world(&mutation);
 }
