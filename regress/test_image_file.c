@@ -249,7 +249,8 @@ static void test_image_file__holes_are_not_mapped_and_stay_holes(void)
     const uint64_t before = allocated_bytes(fd);
     const struct cow_file_range all = range_of(fd, COW_FILE_GUARDED, 0, 16, 0),
                                 middle = range_of(fd, COW_FILE_GUARDED, 3, 6, 7),
-                                hole = range_of(fd, COW_FILE_GUARDED, 4, 4, 0);
+                                hole = range_of(fd, COW_FILE_GUARDED, 4, 4, 0),
+                                copied = range_of(fd, COW_FILE_COPIED, 3, 9, 7);
     struct cow_image *image = make_image(pool, &all), *part = make_image(pool, &middle),
                      *nothing = make_image(pool, &hole);
     CHECK(cow_image_maps_file(image) && cow_image_maps_file(part));
@@ -260,6 +261,11 @@ static void test_image_file__holes_are_not_mapped_and_stay_holes(void)
     expect_range(pool, image, map, &all);
     expect_range(pool, part, map, &middle);
     expect_range(pool, nothing, map, &hole);
+    struct cow_image *copy = make_image(pool, &copied); /* runs of pages 3, and 8 to 11 with the hole between them */
+    CHECK(!cow_image_maps_file(copy));
+    CHECK_EQ(copy->n_runs, 2);
+    CHECK_EQ(cow_image_memory_bytes(copy), 5 * page);
+    expect_range(pool, copy, map, &copied);
     CHECK_EQ(allocated_bytes(fd), before);
     CHECK_EQ(close(fd), 0);
     close_pool(pool);
