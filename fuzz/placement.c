@@ -231,13 +231,15 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
                     "slot %u was chosen, against the promised order (warm, bare, longest idle)", lease->slot);
         return;
     }
-    if (!is_warm(slot, image_generation, paved_bytes)) {
+    const bool was_warm = is_warm(slot, image_generation, paved_bytes);
+    if (!was_warm) {
         unmap_image(run, slot);
         expect_paving(run, lease, paved_bytes, slot->paved);
     }
     *slot = (struct rig_slot){
         .live = true,
         .paved = true,
+        .was_warm = was_warm,
         .image_generation = image_generation,
         .image_has_file = lease->image.subject && lease->image.model->n_runs,
         .paved_bytes = paved_bytes,

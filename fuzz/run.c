@@ -221,6 +221,7 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
 {
     const enum rig_observe how = (enum rig_observe)run->program->world.observe;
     run->changed = false;
+    rig_matrix_before(run, op);
     *ret_outcome = rig_operate(run, op);
     /* The worst first: somebody else's bytes, a missing trap, then what is only slow or untidy. */
     if (!run->failed && how != RIG_OBSERVE_FINAL)
@@ -230,6 +231,7 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
     rig_check_calls(run);
     check_invariants(run);
     count(run, op, ret_outcome);
+    rig_matrix_after(run, op, ret_outcome);
     hash_outcome(run, ret_outcome);
 }
 

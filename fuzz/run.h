@@ -3,6 +3,7 @@
 #ifndef RIG_RUN_H
 #define RIG_RUN_H
 
+#include "matrix.h"
 #include "program.h"
 #include "subject.h"
 
@@ -46,6 +47,7 @@ struct rig_options {
     uint32_t until;                  /* run only operations before this one; UINT32_MAX: all */
     const struct rig_expect *expect; /* of a text, or NULL */
     struct rig_expect *ret_expect;   /* what the model says, or NULL */
+    struct rig_matrix *matrix;       /* what was met is added, or NULL */
 };
 
 void rig_run(const struct rig_program *program, const struct rig_options *options, struct rig_verdict *ret_verdict);

@@ -56,6 +56,7 @@ struct rig_register {
 /* What the model of placement knows of a slot. */
 struct rig_slot {
     bool live, paved;
+    bool was_warm;             /* when it was lent */
     uint32_t image_generation; /* what it maps; 0: zero */
     bool image_is_dead, image_has_file;
     uint64_t paved_bytes;
@@ -70,6 +71,14 @@ struct rig_writer {
     uint64_t offset, length_bytes;
 };
 #define RIG_MAX_WRITES 512
+
+/* What the matrix needs to know of the past, and of the operation under way. */
+struct rig_met {
+    uint8_t last_kind, last_of_slot[RIG_MAX_SLOTS];
+    bool is_written[RIG_MAX_SLOTS];
+    int slot; /* -1: none */
+    uint8_t state;
+};
 
 struct rig_run {
     const struct rig_program *program;
@@ -100,6 +109,7 @@ struct rig_run {
     uint64_t buffer_bytes;
     struct rig_garbage *garbage;                                /* freed at the end of the program */
     uint8_t seen[RIG_N_KINDS][RIG_N_EDGES][COW_N_REFUSALS + 4]; /* (operation, edge, result): an effect is new once */
+    struct rig_met met;
     struct rig_writer writes[RIG_MAX_WRITES];
     uint32_t n_writes;
     sigjmp_buf landing;
@@ -173,6 +183,10 @@ void rig_place_release(struct rig_run *run, const struct rig_lease *lease);
 void rig_begin_calls(struct rig_run *run);
 void rig_check_calls(struct rig_run *run);
 uint64_t rig_dead_bytes(const struct rig_run *run);
+
+/* ---- matrix.c ---- */
+void rig_matrix_before(struct rig_run *run, const struct rig_op *op);
+void rig_matrix_after(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome);
 
 /* ---- ending.c ---- */
 void rig_end(struct rig_run *run);

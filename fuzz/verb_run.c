@@ -20,7 +20,7 @@
 
 struct run_options {
     struct rig_options rig;
-    bool trace, json, floors, in_process;
+    bool trace, json, floors, matrix, in_process;
     unsigned timeout_seconds, n_repeats;
 };
 
@@ -38,6 +38,8 @@ static const char usage[] =
     "  --until N          only the operations before number N (the trace numbers them)\n"
     "  --subject NAME     pool (the default), or model: the model against itself\n"
     "  --json             end with one line of JSON\n"
+    "  --matrix           also print which operations followed which, in which states, and which results each had at "
+    "which edge\n"
     "  --floors           also check that the programs did enough for their agreement to mean something\n"
     "  --repeat N         run everything N times, for timing\n"
     "  --timeout SECONDS  of each program, 60 unless given; 0 is none\n"
@@ -221,6 +223,8 @@ static int run_all(const struct file_list *list, const struct run_options *optio
             tally.sum.n_skipped ? ", some skipped" : "");
     if (options->floors && worst == 0 && rig_check_floors(stderr, &tally))
         worst = 1;
+    if (options->matrix)
+        rig_matrix_print(stdout, options->rig.matrix);
     if (options->json)
         print_json(&tally, worst, seconds);
     rig_tally_free(&tally);
@@ -291,6 +295,8 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
         return options->trace = true;
     if (strcmp(option, "--json") == 0)
         return options->json = true;
+    if (strcmp(option, "--matrix") == 0)
+        return options->matrix = true;
     if (strcmp(option, "--floors") == 0)
         return options->floors = true;
     if (strcmp(option, "--in-process") == 0)
@@ -306,8 +312,10 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
 
 int rig_verb_run(int argc, char **argv)
 {
-    struct run_options options = {
-        .rig = {.subject = &rig_subject_pool, .until = UINT32_MAX}, .timeout_seconds = 60, .n_repeats = 1};
+    static struct rig_matrix matrix;
+    struct run_options options = {.rig = {.subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = &matrix},
+                                  .timeout_seconds = 60,
+                                  .n_repeats = 1};
     struct file_list list = {.n = 0};
     int result = 0;
     for (int i = 1; i < argc; i++)
