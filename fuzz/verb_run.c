@@ -66,10 +66,15 @@ static void add_path(struct file_list *list, const char *path)
 
 static int list_path(struct file_list *list, const char *path);
 
+/* What lies beside programs and is none: documents, and the text modules of corpus/wasm. */
+static bool is_beside(const char *name)
+{
+    return name[0] == '.' || strstr(name, ".md") || strstr(name, ".wat") || strstr(name, ".wast");
+}
+
 static int list_directory(struct file_list *list, const char *path)
 {
     struct dirent **entries;
-    const size_t n_before = list->n;
     int result = 0;
     const int n = scandir(path, &entries, NULL, alphasort);
     if (n < 0) {
@@ -78,17 +83,12 @@ static int list_directory(struct file_list *list, const char *path)
     }
     for (int i = 0; i < n; i++) {
         char *inner = NULL;
-        if (entries[i]->d_name[0] != '.' && !strstr(entries[i]->d_name, ".md") &&
-            asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
+        if (!is_beside(entries[i]->d_name) && asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
             result = list_path(list, inner);
         free(inner);
         free(entries[i]);
     }
     free(entries);
-    if (result == 0 && list->n == n_before) {
-        fprintf(stderr, "%s: there is no program in this directory\n", path);
-        return 2;
-    }
     return result;
 }
 
@@ -322,8 +322,13 @@ int rig_verb_run(int argc, char **argv)
         if (strcmp(argv[i], "--help") == 0)
             return fputs(usage, stdout) < 0;
     for (int i = 1; i < argc && result == 0; i++) {
+        const size_t n_before = list.n;
         if (argv[i][0] != '-' || argv[i][1] == '\0') {
             result = list_path(&list, argv[i]);
+            if (result == 0 && list.n == n_before) {
+                fprintf(stderr, "%s: there is no program in this directory\n", argv[i]);
+                result = 2;
+            }
         } else if (!take_option(argc, argv, &i, &options)) {
             fprintf(stderr, "lockstep run: wrong option or value: '%s' (see 'lockstep run --help')\n", argv[i]);
             result = 2;
