@@ -1,0 +1,12 @@
+;; Imports of no known kind or type, and cut off.
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\07\01\01m\01f\05\00") "kind 5")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\08\01\01m\01g\03\7f\02") "mutability 2")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\08\01\01m\01g\03@\00") "no value type")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\09\01\01m\01t\01p\10\00") "a table's flags")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\08\01\01m\01x\04\01\00") "a tag's attribute")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\08\02\01m\01m\02\00\01") "a count too high")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\05\01\01m\7ff") "a name past the section")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\09\01\01m\01m\02\00\01\00") "bytes left over")
+(assert_invalid (module binary "\00asm\01\00\00\00" "\02\08\01\01m\01m\02\02\01") "shared without a maximum")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\0c\02\00\00\03cp\00\00\00\02\00\01" "\0b\07\01\00A\00\0b\01x") "a reference type spelt out")
+(assert_malformed (module binary "\00asm\01\00\00\00" "\02\0b\02\00\00\03n\00\00\00\02\00\01" "\0b\07\01\00A\00\0b\01x") "a reference type of garbage collection")

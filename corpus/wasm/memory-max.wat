@@ -1,0 +1,3 @@
+;; A memory with a maximum, and no data.
+(module
+  (memory 1 3))
