@@ -82,7 +82,7 @@ size_t afl_custom_trim(void *data, uint8_t **ret_bytes)
     memmove(&it->program.ops[it->at], &it->program.ops[it->at + it->n],
             (it->program.n_ops - it->at - it->n) * sizeof *it->program.ops);
     it->program.n_ops -= it->n;
-    return encode(it, &it->program, RIG_BINARY_MAX_BYTES, ret_bytes);
+    return encode(it, &it->program, sizeof it->bytes, ret_bytes);
 }
 
 int32_t afl_custom_post_trim(void *data, uint8_t success)

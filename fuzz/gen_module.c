@@ -119,7 +119,7 @@ const char *rig_program_from_module(const struct rig_module *module, struct rig_
     uint64_t extent_bytes = wasm->memory.minimum_bytes;
     const uint64_t shorter = (data_end(wasm) + unit_bytes - 1) / unit_bytes * unit_bytes + MAX_TAIL_BYTES;
     extent_bytes = extent_bytes < shorter ? extent_bytes : shorter;
-    const uint64_t max_bytes = extent_bytes + GROWTH_PAGES * WASM_PAGE_BYTES;
+    const uint64_t max_bytes = extent_bytes + UINT64_C(1) * GROWTH_PAGES * WASM_PAGE_BYTES;
     if (max_bytes > RIG_MAX_LENGTH_BYTES)
         return "its data reaches further up than a program's memories do";
     memset(ret_program, 0, sizeof *ret_program);

@@ -175,7 +175,7 @@ static bool world_equal(const struct rig_world *a, const struct rig_world *b)
            a->enabled == b->enabled;
 }
 
-static bool op_equal(const struct rig_op *a, const struct rig_op *b)
+bool rig_op_equal(const struct rig_op *a, const struct rig_op *b)
 {
     /* The fields before `at` are single bytes: no padding among them. */
     return memcmp(a, b, offsetof(struct rig_op, literal) + sizeof a->literal) == 0 && rig_at_equal(a->at, b->at) &&
@@ -187,7 +187,7 @@ bool rig_program_equal(const struct rig_program *a, const struct rig_program *b)
     if (a->n_ops != b->n_ops || !world_equal(&a->world, &b->world))
         return false;
     for (uint32_t i = 0; i < a->n_ops; i++)
-        if (!op_equal(&a->ops[i], &b->ops[i]))
+        if (!rig_op_equal(&a->ops[i], &b->ops[i]))
             return false;
     return true;
 }

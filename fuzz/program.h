@@ -198,6 +198,7 @@ struct rig_world rig_world_default(void);
 const char *rig_program_unbuilt(const struct rig_program *program);
 
 /* Field for field; operations past n_ops do not count. */
+bool rig_op_equal(const struct rig_op *a, const struct rig_op *b);
 bool rig_program_equal(const struct rig_program *a, const struct rig_program *b);
 
 /* ---- binary form (program_binary.c) ---- */

@@ -234,14 +234,15 @@ static void read_globals(struct module *module)
 
 /* ---- data ---- */
 
-/* Where the segment goes. The first expression that names a global is read again when the globals are known. */
-static struct cow_wasm_value read_offset(struct module *module, struct cow_wasm_places *ret_places)
+/* Where the segment goes. The first expression that names a global is read again when the globals are known. Of another memory's
+ * segments only the form matters. */
+static struct cow_wasm_value read_offset(struct module *module, bool is_wanted, struct cow_wasm_places *ret_places)
 {
     struct cow_wasm_cursor *cursor = &module->cursor;
     const uint8_t *begin = cursor->at;
     const struct cow_wasm_value value =
-        cow_wasm_expression(cursor, module->has_globals ? &module->globals : NULL, ret_places);
-    if (!ret_places->runtime || module->has_globals || cow_wasm_failed(cursor))
+        cow_wasm_expression(cursor, is_wanted && module->has_globals ? &module->globals : NULL, ret_places);
+    if (!is_wanted || !ret_places->runtime || module->has_globals || cow_wasm_failed(cursor))
         return value;
     read_globals(module);
     if (cow_wasm_failed(cursor))
@@ -287,7 +288,7 @@ static void read_segment(struct module *module)
     if (flag != PASSIVE && memory >= module->n_memories)
         cow_wasm_fail(cursor, COW_WASM_INVALID, place, "a data segment of a memory that does not exist");
     if (flag != PASSIVE)
-        offset = read_offset(module, &places);
+        offset = read_offset(module, memory == module->memory_index, &places);
     if (flag == PASSIVE || memory != module->memory_index) {
         (void)cow_wasm_skip(cursor, cow_wasm_u32(cursor));
         module->wasm.n_other_segments++;

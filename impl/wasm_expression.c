@@ -3,6 +3,8 @@
  * known before the module runs. */
 #include "wasm_expression.h"
 
+#include <string.h>
+
 enum { MAX_DEPTH = 64 };
 
 enum opcode {
@@ -34,6 +36,7 @@ struct machine {
     const struct cow_wasm_globals *globals;
     const uint8_t *instruction; /* where the one at work begins */
     struct cow_wasm_places places;
+    bool has_lost; /* values lie under those of the stack: there were too many */
     unsigned n;
     struct cow_wasm_value stack[MAX_DEPTH];
 };
@@ -45,9 +48,10 @@ static void refuse(struct machine *machine, int refusal, const char *what)
 
 static void push(struct machine *machine, uint8_t type, bool is_known, uint64_t bits)
 {
-    if (machine->n == MAX_DEPTH) {
-        refuse(machine, COW_WASM_UNKNOWN, "a constant expression deeper than this reader goes");
-        return;
+    if (machine->n == MAX_DEPTH) { /* as array.new_fixed may take, of which nothing is asked; an address takes few */
+        machine->n = MAX_DEPTH / 2;
+        memmove(machine->stack, machine->stack + MAX_DEPTH / 2, sizeof machine->stack / 2);
+        machine->has_lost = true;
     }
     machine->stack[machine->n++] = (struct cow_wasm_value){.type = type, .is_known = is_known, .bits = bits};
 }
@@ -55,6 +59,8 @@ static void push(struct machine *machine, uint8_t type, bool is_known, uint64_t 
 static struct cow_wasm_value pop(struct machine *machine, uint8_t type)
 {
     static const struct cow_wasm_value nothing;
+    if (machine->n == 0 && machine->has_lost)
+        refuse(machine, COW_WASM_UNKNOWN, "a constant expression deeper than this reader goes");
     if (machine->n == 0) {
         refuse(machine, COW_WASM_INVALID, "an instruction lacks its operands");
         return nothing;
@@ -109,26 +115,25 @@ static void get_global(struct machine *machine)
  * back. They leave one reference. How many operands they take only the type section tells: here, all there are. */
 static void do_gc(struct machine *machine)
 {
+    enum {
+        STRUCT_NEW,
+        STRUCT_NEW_DEFAULT,
+        ARRAY_NEW = 6,
+        ARRAY_NEW_DEFAULT,
+        ARRAY_NEW_FIXED,
+        ANY_CONVERT_EXTERN = 26,
+        REF_I31 = 28
+    };
     const uint32_t opcode = cow_wasm_u32(machine->cursor);
-    switch (opcode) {
-    case 8: /* array.new_fixed */
-        (void)cow_wasm_u32(machine->cursor);
-        __attribute__((fallthrough));
-    case 0: /* struct.new, struct.new_default, array.new, array.new_default */
-    case 1:
-    case 6:
-    case 7:
-        (void)cow_wasm_u32(machine->cursor);
-        __attribute__((fallthrough));
-    case 26: /* any.convert_extern, extern.convert_any, ref.i31 */
-    case 27:
-    case 28:
-        break;
-    default:
+    const bool is_struct = opcode <= STRUCT_NEW_DEFAULT, is_array = opcode >= ARRAY_NEW && opcode <= ARRAY_NEW_FIXED;
+    if (!is_struct && !is_array && !(opcode >= ANY_CONVERT_EXTERN && opcode <= REF_I31))
         refuse(machine, COW_WASM_UNKNOWN, "an instruction that is not known in constant expressions");
-        return;
-    }
+    if (is_struct || is_array)
+        (void)cow_wasm_u32(machine->cursor); /* the type */
+    if (opcode == ARRAY_NEW_FIXED)
+        (void)cow_wasm_u32(machine->cursor); /* the length */
     machine->n = 0;
+    machine->has_lost = false;
     push(machine, TYPE_REF, false, 0);
 }
 
@@ -209,6 +214,7 @@ struct cow_wasm_value cow_wasm_expression(struct cow_wasm_cursor *cursor, const 
     machine.cursor = cursor; /* not an initialiser: it would clear the whole stack, for each segment */
     machine.globals = globals;
     machine.places = (struct cow_wasm_places){.last = cursor->at};
+    machine.has_lost = false;
     machine.n = 0;
     for (;;) {
         machine.instruction = cursor->at;
@@ -219,7 +225,7 @@ struct cow_wasm_value cow_wasm_expression(struct cow_wasm_cursor *cursor, const 
         machine.places.last = machine.instruction;
     }
     *ret_places = machine.places;
-    if (machine.n != 1)
+    if (machine.n != 1 || machine.has_lost)
         refuse(&machine, COW_WASM_INVALID, "a constant expression that does not leave one value");
     return machine.n == 1 && !cow_wasm_failed(cursor) ? machine.stack[0] : other;
 }

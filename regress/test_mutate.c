@@ -113,7 +113,7 @@ static bool is_permutation(const struct rig_program *a, const struct rig_program
     bool used[RIG_MAX_OPS] = {false};
     for (uint32_t i = 0; i < a->n_ops; i++) {
         uint32_t j = 0;
-        while (j < b->n_ops && (used[j] || memcmp(&a->ops[i], &b->ops[j], sizeof a->ops[i]) != 0))
+        while (j < b->n_ops && (used[j] || !rig_op_equal(&a->ops[i], &b->ops[j])))
             j++;
         if (j == b->n_ops)
             return false;
@@ -122,13 +122,29 @@ static bool is_permutation(const struct rig_program *a, const struct rig_program
     return true;
 }
 
+static bool are_equal(const struct rig_op *a, const struct rig_op *b, uint32_t n)
+{
+    uint32_t i = 0;
+    while (i < n && rig_op_equal(&a[i], &b[i]))
+        i++;
+    return i == n;
+}
+
+static bool is_same_world(struct rig_world a, struct rig_world b)
+{
+    static struct rig_program one, other; /* without operations */
+    one.world = a;
+    other.world = b;
+    return rig_program_equal(&one, &other);
+}
+
 /* Whether some stretch stands three times in a row. */
 static bool has_motif(const struct rig_program *program)
 {
     for (uint32_t n = 1; n <= 10; n++)
         for (uint32_t i = 0; i + 3 * n <= program->n_ops; i++)
-            if (memcmp(&program->ops[i], &program->ops[i + n], n * sizeof *program->ops) == 0 &&
-                memcmp(&program->ops[i], &program->ops[i + 2 * n], n * sizeof *program->ops) == 0)
+            if (are_equal(&program->ops[i], &program->ops[i + n], n) &&
+                are_equal(&program->ops[i], &program->ops[i + 2 * n], n))
                 return true;
     return false;
 }
@@ -138,7 +154,7 @@ static void note_effects(const struct rig_program *a, const struct rig_program *
     struct rig_world a_world = a->world, b_world = b->world;
     effects->n_swarm += a->world.enabled != b->world.enabled;
     a_world.enabled = b_world.enabled = 0;
-    effects->n_world += memcmp(&a_world, &b_world, sizeof a_world) != 0;
+    effects->n_world += !is_same_world(a_world, b_world);
     effects->n_longer += b->n_ops > a->n_ops;
     effects->n_shorter += b->n_ops < a->n_ops;
     effects->n_repeated += has_motif(b);
@@ -148,9 +164,9 @@ static void note_effects(const struct rig_program *a, const struct rig_program *
     for (uint32_t i = 0; i < a->n_ops; i++) {
         struct rig_op op = a->ops[i];
         op.reg = b->ops[i].reg;
-        const bool is_changed = memcmp(&a->ops[i], &b->ops[i], sizeof op) != 0;
+        const bool is_changed = !rig_op_equal(&a->ops[i], &b->ops[i]);
         n_changed += is_changed;
-        n_retargeted += is_changed && memcmp(&op, &b->ops[i], sizeof op) == 0;
+        n_retargeted += is_changed && rig_op_equal(&op, &b->ops[i]);
     }
     if (n_changed == 0)
         effects->n_same++;
@@ -226,13 +242,13 @@ static void test_mutate__a_splice_keeps_order(void)
         rig_program_generate(&random, 50, &b);
         spliced = a;
         rig_program_splice(&random, RIG_MAX_OPS, &b, &spliced);
-        CHECK(memcmp(&spliced.world, &a.world, sizeof a.world) == 0);
+        CHECK(is_same_world(spliced.world, a.world));
         uint32_t n = 0;
-        while (n < spliced.n_ops && n < a.n_ops && memcmp(&spliced.ops[n], &a.ops[n], sizeof *a.ops) == 0)
+        while (n < spliced.n_ops && n < a.n_ops && rig_op_equal(&spliced.ops[n], &a.ops[n]))
             n++;
         const uint32_t n_left = spliced.n_ops - n;
         CHECK(n_left <= b.n_ops);
-        CHECK(memcmp(&spliced.ops[n], &b.ops[b.n_ops - n_left], n_left * sizeof *b.ops) == 0);
+        CHECK(are_equal(&spliced.ops[n], &b.ops[b.n_ops - n_left], n_left));
         n_mixed += n > 0 && n_left > 0;
     }
     CHECK(n_mixed > 1500);

@@ -169,10 +169,50 @@ static void test_wasm__expressions_that_give_no_address(void)
     wasm_refuses(MALFORMED | INVALID, MEMORY "0b[01 00 ^fd 0c 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00^]");
 }
 
+/* Of globals that no offset names nothing is asked but that they can be read over, many operands too. */
+static void test_wasm__globals_of_other_types_are_read_over(void)
+{
+    struct wasm_builder w = wasm_built(WASM_HEADER MEMORY "06");
+    struct wasm_reading r;
+    wasm_open(&w, 5);
+    wasm_write(&w, "02 64 00 00");
+    for (int i = 0; i < 1000; i++)
+        wasm_write(&w, "41 07");
+    wasm_write(&w, "fb 08 00 64 0b 7f 00 41 09 0b"); /* array.new_fixed; 9 */
+    wasm_close(&w);
+    wasm_write(&w, "0b[01 00 23 01 0b ['abc']]");
+    wasm_read(&r, w.bytes, w.n_bytes, 0);
+    CHECK_EQ(r.result, COW_OK);
+    CHECK_EQ(r.wasm.segments[0].offset_bytes, 9);
+    wasm_end_reading(&r);
+    wasm_free(&w);
+    const struct {
+        uint64_t results;
+        const char *globals;
+    } refused[] = {
+        {UNKNOWN, "02 64 ^68 00 d0 70 0b 7f 00 41 00 0b"},    /* no heap type */
+        {UNKNOWN, "02 ^68 00 d0 70 0b 7f 00 41 00 0b"},       /* no value type */
+        {UNKNOWN, "02 63 ^80 7f 00 d0 70 0b 7f 00 41 00 0b"}, /* a heap type of two bytes, negative */
+        {UNKNOWN, "02 64 00 00 ^fb 1d 0b 7f 00 41 00 0b"},    /* no constant instruction on references */
+        {UNKNOWN, "02 64 00 00 d0 ^68 0b 7f 00 41 00 0b"},
+        {INVALID, "02 64 00 00 fb 01 00 ^41 00 ^0b 7f 00 41 00 0b"}, /* two values are left */
+        {INVALID, "02 7f 00 ^fb 01 00 ^0b 7f 00 41 00 0b"},          /* a reference for an i32 */
+    };
+    char text[200];
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        snprintf(text, sizeof text, MEMORY "06[%s] 0b[01 00 23 01 0b []]", refused[i].globals);
+        wasm_refuses(refused[i].results, text);
+    }
+    /* Another memory's offset is only looked at for its form: what the globals are does not matter then. */
+    CHECK_STRINGS(wasm_told("05[02 00 01 00 01] 06[01 7f 01 ff 0b] 0b[02 02 01 23 05 0b [] 00 41 01 0b ['x']]"),
+                  "65536 18446744073709551615 65536: 1=x +1");
+}
+
 int main(void)
 {
     RUN(test_wasm__offsets_are_computed_in_their_type);
     RUN(test_wasm__offsets_over_globals_of_the_module);
+    RUN(test_wasm__globals_of_other_types_are_read_over);
     RUN(test_wasm__offsets_over_imported_globals_are_for_run_time);
     RUN(test_wasm__globals_that_an_offset_must_not_name);
     RUN(test_wasm__expressions_that_give_no_address);

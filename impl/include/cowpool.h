@@ -82,7 +82,7 @@ enum cow_refusal {
     COW_WASM_INVALID,   /* well-formed, but the specification's validation rejects it: limits, indices, types, ... */
     COW_WASM_NO_MEMORY, /* the module has no memory of this index */
     COW_WASM_RUNTIME,   /* a segment's place depends on an imported global: initialise at run time */
-    COW_WASM_UNKNOWN,   /* an instruction or type of a proposal that this reader does not know */
+    COW_WASM_UNKNOWN, /* an instruction or type of a proposal that this reader does not know, or an offset of over 32 operands */
     COW_N_REFUSALS
 };
 
@@ -182,23 +182,26 @@ struct cow_wasm_memory {
 /* What a module says about one of its memories before it runs. */
 struct cow_wasm {
     struct cow_wasm_memory memory;
-    const struct cow_segment *segments; /* active ones of this memory, in the module's order; .bytes point into the binary */
+    const struct cow_segment
+        *segments; /* active ones of this memory, in the module's order; .bytes point into the binary */
     size_t n_segments;
     size_t n_other_segments; /* passive ones, and active ones of other memories */
 };
 
 /* Where a binary was refused. */
 struct cow_wasm_error {
-    size_t offset_bytes; /* from the begin of the binary: the first byte that is wrong, or its end when it is truncated */
-    const char *what;    /* a sentence, in static storage */
+    size_t
+        offset_bytes; /* from the begin of the binary: the first byte that is wrong, or its end when it is truncated */
+    const char *what; /* a sentence, in static storage */
 };
 
 /* Reads the type of memory number memory_index (imported ones first, as in the specification's index space, 2.5.1) and its
  * active data segments, with i32.const, i64.const and extended constant offsets, over the globals that the module itself defines
  * if need be. Only what that takes is parsed: section headers (5.5.2), imports (5.5.5), memories (5.5.8), data (5.5.14) and its
  * count (5.5.15), globals (5.5.9) when an offset names one; code is skipped. So a module that is read here may still be
- * invalid; one that is refused here is refused by every engine, except for COW_IMAGE_BOUNDS (an imported memory may be larger
- * than its minimum), COW_WASM_RUNTIME, COW_WASM_UNKNOWN and COW_WASM_NO_MEMORY. A segment counts as outside when it reaches past
+ * invalid; one that is refused here is refused by every engine of version 3.0 of the specification, except for COW_IMAGE_BOUNDS
+ * (an imported memory may be larger than its minimum), COW_IMAGE_LARGE, COW_WASM_RUNTIME, COW_WASM_UNKNOWN and
+ * COW_WASM_NO_MEMORY. A segment counts as outside when it reaches past
  * the minimum, an empty one too.
  * Returns 0: *ret_wasm must be given to cow_wasm_free(), and is good for as long as the binary's bytes are. Or a refusal,
  * COW_WASM_*, COW_IMAGE_BOUNDS, COW_IMAGE_LARGE (a minimum of 2^64 bytes), or -ENOMEM; with *ret_error filled in unless it is NULL. Needs no pool, makes no kernel call,
@@ -223,7 +226,7 @@ enum cow_file_use {
     COW_FILE_VOUCHED, /* mapped: the caller vouches that nobody writes to, truncates, or punches holes in the range while the
                          image lives. Whoever does changes clean slots at once; a truncate also takes
                          pages away that a guest has written, and the guest's next access there is a host fault (SIGBUS) */
-    COW_FILE_COPIED,  /* copied, whatever the file is */
+    COW_FILE_COPIED, /* copied, whatever the file is */
 };
 
 /* Bytes of a file that lie at offset_bytes of a memory. All three sizes are whole host pages. */
