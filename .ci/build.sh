@@ -18,9 +18,14 @@ case $preset in
     tsan) flags=(-fsanitize=thread) ;;
     fuzz) flags=(-fsanitize=fuzzer) ;;
     fuzz-asan) flags=("-fsanitize=fuzzer,address,undefined") ;;
+    afl) flags=(-fsanitize=fuzzer) ;;
+    afl-asan) flags=(-fsanitize=fuzzer "-fsanitize=address,undefined") ;;
 esac
 compiler=${CC:-cc}
-if ((${#flags[@]})); then
+if [[ $preset == afl* ]]; then
+    compiler=$(find_afl_clang "${flags[@]}") || { echo "no AFL++ here makes targets with ${flags[*]}: run \`make deps\`" >&2 && exit 2; }
+    export AFL_QUIET=1
+elif ((${#flags[@]})); then
     if clang=$(find_clang "${flags[@]}"); then
         compiler=$clang
     elif [[ $preset != asan ]] || ! links "$compiler" "${flags[@]}"; then

@@ -67,22 +67,37 @@ run_tests() {
     fi
 }
 
-# Every fuzz target swallows every seed once. -runs=0: only that, no fuzzing.
-run_fuzz_targets() {
-    local target found
-    found=$(mktemp -d)
-    for target in build/fuzz/fuzz_*; do
+# over_seeds PRESET SWALLOW...: every fuzz target of that build swallows every seed once, by `SWALLOW... TARGET SEED...`
+over_seeds() {
+    local preset=$1 target told
+    shift
+    for target in "build/$preset"/fuzz_*; do
         [[ -f $target && -x $target ]] || continue
-        heading "fuzz: ${target##*/} over the seeds"
-        if "$target" -runs=0 -timeout=10 -artifact_prefix="$found/" build/seeds corpus >"$log" 2>&1; then
+        told="$preset: ${target##*/} over the seeds"
+        heading "$told"
+        if "$@" "$target" "${seeds[@]}" >"$log" 2>&1; then
             grep -E '^#[0-9]+.*DONE' "$log" || true
             passed=$((passed + 1))
         else
             tail -n 60 "$log"
-            fail "fuzz: ${target##*/} over the seeds"
+            fail "$told"
         fi
     done
+}
+
+# -runs=0: no fuzzing.
+swallow_libfuzzer() {
+    local found status=0
+    found=$(mktemp -d)
+    "$1" -runs=0 -timeout=10 -artifact_prefix="$found/" "${@:2}" || status=$?
     rm -r "$found"
+    return "$status"
+}
+
+# It takes files, no directories.
+swallow_afl() {
+    local target=$1
+    find "${@:2}" -type f -size +0 -print0 | timeout 300 xargs -0 "$target"
 }
 
 # Every build tells the same of every program: verdict, hash of all states, counters.
@@ -119,10 +134,17 @@ if find_clang -fsanitize=thread >/dev/null; then
 else
     skip tsan "no clang here links with ThreadSanitizer: make deps"
 fi
+seeds=(build/seeds corpus)
+! fuzz/wasm_seeds.sh build/wasm-seeds >/dev/null 2>&1 || seeds+=(build/wasm-seeds)
 if find_clang -fsanitize=fuzzer >/dev/null; then
-    build ci seeds && build fuzz && run_fuzz_targets
+    build ci seeds && build fuzz && over_seeds fuzz swallow_libfuzzer
 else
     skip fuzz "no clang here links with libFuzzer: make deps"
+fi
+if find_afl_clang -fsanitize=fuzzer >/dev/null; then
+    build ci seeds && build afl && over_seeds afl swallow_afl
+else
+    skip afl "no AFL++ here makes targets: make deps"
 fi
 
 ((${#notes[@]} == 0)) || printf '%s\n' "${notes[@]}"

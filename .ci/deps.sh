@@ -11,11 +11,15 @@ can() {
         cc) links cc -pthread ;;
         cmake) has_cmake ;;
         fuzzer) find_clang -fsanitize=fuzzer,address,undefined && find_clang -fsanitize=thread ;;
+        afl) find_afl_clang -fsanitize=fuzzer && find_afl_clang -fsanitize=fuzzer -fsanitize=address,undefined ;;
+        wabt) command -v wat2wasm && command -v wast2json && command -v wasm-objdump ;;
         symbolizer) compgen -c llvm-symbolizer ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
-capabilities=(cc cmake ninja fuzzer symbolizer clang-format clang-tidy strace git)
+capabilities=(cc cmake ninja fuzzer symbolizer clang-format clang-tidy strace git wabt afl)
+# What only one engine needs, and not every system has, must not keep anybody from the rest.
+is_optional() { [[ $1 == afl ]]; }
 
 # packages MANAGER CAPABILITY: what to ask that package manager for
 packages() {
@@ -27,6 +31,8 @@ packages() {
         ninja:*) echo ninja-build ;;
         fuzzer:apt) echo clang ;;
         fuzzer:*) echo clang compiler-rt ;;
+        afl:dnf) echo american-fuzzy-lop-clang ;;
+        afl:*) echo afl++ ;;
         symbolizer:*) echo llvm ;;
         clang-*:dnf) echo clang-tools-extra ;;
         clang-*:pacman) echo clang ;;
@@ -72,7 +78,8 @@ if command -v apt-get >/dev/null; then
         install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends)
         "${as_root[@]}" apt-get update -q || true # the lists that are there may do
         read -ra names <<<"$(wanted apt)"
-        "${install[@]}" "${names[@]}" || true
+        # Together; where one has no such package, each for itself.
+        "${install[@]}" "${names[@]}" || for name in "${names[@]}"; do "${install[@]}" "$name" || true; done
         can fuzzer || { runtime=$(clang_runtime) && [[ -n $runtime ]] && "${install[@]}" "$runtime"; } || true
         find_missing
     fi
@@ -90,4 +97,7 @@ else
     by_hand="install by your system's means: $(wanted other)"
 fi
 echo "deps: cannot install ${missing[*]} from here; type: $by_hand" >&2
-exit 2
+for capability in "${missing[@]}"; do
+    is_optional "$capability" || exit 2
+done
+echo "deps: everything else is there; without it there is no ENGINE=afl"

@@ -28,6 +28,18 @@ find_clang() {
     return 1
 }
 
+# find_afl_clang FLAG...: prints AFL++'s compiler, if it makes fuzz targets with these flags and the engine is there too
+find_afl_clang() {
+    local name=${AFL_CLANG:-afl-clang-fast} dir status=0
+    command -v "$name" >/dev/null && command -v afl-fuzz >/dev/null || return 1
+    dir=$(mktemp -d)
+    echo 'int LLVMFuzzerTestOneInput(const char *b, unsigned long n) { return b && n ? 0 : 0; }' >"$dir/probe.c"
+    # Without its own driver it quietly links another engine's. This string is what afl-fuzz looks for.
+    AFL_QUIET=1 "$name" "$@" "$dir/probe.c" -o "$dir/probe" >/dev/null 2>&1 && grep -q '##SIG_AFL_PERSISTENT##' "$dir/probe" || status=1
+    rm -r "$dir"
+    ((status == 0)) && echo "$name"
+}
+
 # find_clang_tool clang-format|clang-tidy: prints its name, of the version this tree is written for
 find_clang_tool() {
     local name

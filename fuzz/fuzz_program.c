@@ -1,40 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The fuzz target: any bytes are a program; pool and model must agree. A divergence is printed and aborts, so that the engine
- * saves the input. With RIG_COUNTERS in the environment, what was done is counted in that file, for the live line. */
+ * saves the input. */
 #include "mutate.h"
+#include "progress.h"
 #include "run.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Coverage of our own, beside that of the pool's code: libFuzzer clears this section before each input and looks at it after. */
 __attribute__((section("__libfuzzer_extra_counters"))) static struct rig_matrix matrix;
 
-enum { COUNTERS_BYTES = 4096 };
-static uint64_t nowhere[5];
-
-static uint64_t *open_counters(void)
+static void count(const struct rig_verdict *verdict)
 {
-    const char *path = getenv("RIG_COUNTERS");
-    const int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-    void *mapped = MAP_FAILED;
-    if (fd >= 0 && ftruncate(fd, COUNTERS_BYTES) == 0)
-        mapped = mmap(NULL, COUNTERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (fd >= 0)
-        close(fd);
-    return mapped == MAP_FAILED ? nowhere : mapped;
-}
-
-static void publish(uint64_t *counters, const struct rig_counters *of_program)
-{
-    counters[0] += of_program->n_programs;
-    counters[1] += of_program->n_operations;
-    counters[2] += of_program->n_effective;
-    counters[3] += of_program->n_traps;
-    counters[4] += of_program->n_divergences;
+    const struct rig_counters *of_program = &verdict->counters;
+    const struct rig_progress counts = {
+        .n_inputs = of_program->n_programs,
+        .n_operations = of_program->n_operations,
+        .n_effective = of_program->n_effective,
+        .n_traps = of_program->n_traps,
+        .n_divergences = of_program->n_divergences,
+        .n_unable = verdict->kind == RIG_UNABLE,
+    };
+    rig_progress_add(&counts);
 }
 
 /* Mostly whole operations, sometimes bytes. Every mutant carries the version, so that what is saved can be replayed by
@@ -91,13 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
     static const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = &matrix};
     static struct rig_program program;
-    static uint64_t *counters;
     struct rig_verdict verdict;
-    if (!counters)
-        counters = open_counters();
     rig_program_decode(bytes, n_bytes, &program);
     rig_run(&program, &options, &verdict);
-    publish(counters, &verdict.counters);
+    count(&verdict);
     if (verdict.kind == RIG_UNABLE) {
         fprintf(stderr, "lockstep: %s\n", verdict.line);
         exit(2);

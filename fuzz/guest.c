@@ -25,7 +25,7 @@ int rig_store_1(void *at, const void *bytes), rig_store_2(void *at, const void *
     rig_store_4(void *at, const void *bytes);
 int rig_store_8(void *at, const void *bytes), rig_store_16(void *at, const void *bytes);
 
-#define RIG_TABLE_ROW ".pushsection rig_fixups,\"aw\"\n .quad 1b\n .quad 2f\n .popsection\n"
+#define RIG_TABLE_ROW ".pushsection rig_fixups,\"aw\"\n .balign 8\n .quad 1b\n .quad 2f\n .popsection\n"
 #define RIG_FUNCTION(name, body)                                                                                       \
     ".text\n .p2align 4\n .type " name ", %function\n .globl " name "\n" name ":\n" body ".size " name ", . - " name   \
     "\n"

@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Files a finding: fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
-# findings/<key>/{input,program.ops,report.txt} is written aside and renamed, so it is whole or not there, and never
+# Files a finding: TARGET=program|text|wasm SANITIZE=none|address fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
+# A report is shown once: the keys that were are remembered in the file SHOWN, if there is one.
+# findings/<key>/{input,target,program.ops,report.txt} is written aside and renamed, so it is whole or not there, and never
 # overwritten. One finding for each stable line: meeting it again adds a line to its `hits`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-input=$1 log=$2 how=$3
+input=$1 log=$2 how=$3 target=${TARGET:-program}
 lockstep=build/lockstep aside=$(mktemp -d findings/.new.XXXXXX)
 trap 'rm -rf "$aside"' EXIT
 
 # ---- the stable line: of the replay if that diverges too, else of the engine's own report ----
+# What a target says of a broken promise begins so.
+promise='^(divergence|fuzz_[a-z]+): '
+
 # crash_line: "crash: <the engine's or sanitizer's summary> in <first function of ours on the stack>"
 crash_line() {
     local summary place
-    summary=$(sed -n 's/^SUMMARY: //p' "$log" | head -n 1 | sed -E 's/ \(.*\)$//; s/[^ ]*\/((impl|reference|fuzz)\/)/\1/')
+    summary=$(sed -n 's/^SUMMARY: //p' "$log" | head -n 1 | sed -E 's/ \(.*\)$//; s/ in $//; s/[^ ]*\/((impl|reference|fuzz)\/)/\1/')
     place=$(grep -E '^ *#[0-9]+ 0x' "$log" | grep -m 1 -E '/(impl|reference|fuzz)/[^ ]+\.[ch]\b' |
         sed -E 's/^ *#[0-9]+ 0x[0-9a-f]+ in ([^ ]+) .*\/((impl|reference|fuzz)\/[^: ]+).*/\1 (\2)/' || true)
     # Where a timeout or a full memory strikes is chance.
@@ -21,13 +25,17 @@ crash_line() {
 }
 
 status=0
-# The group hides only what bash itself says of a process that crashed.
-{ timeout -k 1 60 "$lockstep" run "$input" >"$aside/out" 2>"$aside/err" </dev/null || status=$?; } 2>/dev/null
-# Its last lines name a file that is about to move.
-sed -i "/^reproduce: /d; \\|^$input: |d" "$aside/err"
+touch "$aside/out" "$aside/err"
+if [[ $target == program ]]; then
+    # The group hides only what bash itself says of a process that crashed.
+    { timeout -k 1 60 "$lockstep" run "$input" >"$aside/out" 2>"$aside/err" </dev/null || status=$?; } 2>/dev/null
+    # Its last lines name a file that is about to move.
+    sed -i "/^reproduce: /d; \\|^$input: |d" "$aside/err"
+fi
 line=$(head -n 1 "$aside/out")
 if [[ $status != 1 || -z $line ]]; then
-    line=$(grep -m 1 '^divergence: ' "$log" || crash_line)
+    line=$(grep -m 1 -aE "$promise" "$log" | sed 's/:$//' || true)
+    [[ -n $line ]] || line=$(crash_line)
 fi
 
 report() {
@@ -36,9 +44,9 @@ report() {
     echo "$line"
     echo
     echo "$how"
-    case $status in
-        1) echo "reproduce: $replay" ;;
-        0) echo "reproduce: $replay (build/lockstep alone finds nothing wrong: see the engine's report)" ;;
+    case $target:$status in
+        program:0) echo "reproduce: $replay (build/lockstep alone finds nothing wrong: see the engine's report)" ;;
+        program:1 | text:* | wasm:*) echo "reproduce: $replay" ;;
         *) echo "reproduce: $replay (build/lockstep ends with status $status)" ;;
     esac
     if [[ -s $aside/err ]]; then
@@ -47,11 +55,13 @@ report() {
     fi
     printf '\n---- the engine ----\n'
     # From the first thing that went wrong on; progress before it says nothing.
-    sed -n '/^divergence: \|^==[0-9]*==\|runtime error: /,$p' "$log" | head -n 200
+    sed -nE "/$promise|^==[0-9]+==|runtime error: /,\$p" "$log" | head -n 200
 }
 
 # The first page of the report; the engine's stack only where the replay has no story of its own.
 show() {
+    ! grep -qxF "$key" "${SHOWN:-/dev/null}" 2>/dev/null || return 0
+    echo "$key" >>"${SHOWN:-/dev/null}"
     awk '/^---- the replay/ { told = 1 } /^---- the engine/ && told { exit } { print }' "findings/$key/report.txt" | head -n 40
     echo "finding: findings/$key"
 }
@@ -63,14 +73,15 @@ key=${slug%-}-$(sha256sum "$input" | cut -c 1-8)
 for known in findings/"${slug%-}"-*/; do
     if [[ -f $known/report.txt && $(head -n 1 "$known/report.txt") == "$line" ]]; then
         echo "$(date -u +%FT%TZ) $(sha256sum "$input" | cut -c 1-64) $how" >>"$known/hits"
-        echo "found again, hit $(wc -l <"$known/hits") after the first; the first is kept"
         key=$(basename "$known")
+        echo "found again, hit $(wc -l <"$known/hits") after the first, which is kept: findings/$key"
         show
         exit 0
     fi
 done
 cp "$input" "$aside/input"
-"$lockstep" show "$input" >"$aside/program.ops" 2>/dev/null || rm -f "$aside/program.ops"
+echo "$target" >"$aside/target"
+[[ $target == program ]] && "$lockstep" show "$input" >"$aside/program.ops" 2>/dev/null || rm -f "$aside/program.ops"
 report >"$aside/report.txt"
 rm "$aside/out" "$aside/err"
 chmod 755 "$aside"

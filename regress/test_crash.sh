@@ -56,7 +56,8 @@ build() {
     local sources=("$dir"/impl/*.c "$dir"/impl/sys/*.c "$dir"/reference/*.c) file
     for file in "$dir"/fuzz/*.c; do
         case ${name%%-*}:${file##*/} in
-            fuzz:verb_* | fuzz:lockstep.c | lockstep:fuzz_* | fuzz:fuzz_text.c) ;;
+            fuzz:fuzz_program.c) sources+=("$file") ;;
+            fuzz:verb_* | fuzz:lockstep.c | *:fuzz_*) ;;
             *) sources+=("$file") ;;
         esac
     done

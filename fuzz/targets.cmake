@@ -1,0 +1,32 @@
+# The fuzz targets: fuzz_NAME for each fuzz/fuzz_NAME.c, for the engine that COW_FUZZ names.
+
+# What is instrumented for coverage steers the fuzzer; the rest would be noise. clang instruments what it is told to,
+# afl-clang-fast everything that it is not told to leave alone.
+function(cow_steering yes_or_no)
+    foreach(target IN LISTS ARGN)
+        if(COW_FUZZ STREQUAL libfuzzer AND yes_or_no)
+            target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+        elseif(COW_FUZZ STREQUAL afl AND NOT yes_or_no)
+            set_property(TARGET ${target} PROPERTY C_COMPILER_LAUNCHER
+                ${CMAKE_COMMAND} -E env AFL_NOOPT=1 ${CMAKE_C_COMPILER_LAUNCHER})
+        endif()
+    endforeach()
+endfunction()
+
+# The pool steers; of fuzz_text, in which the pool does nothing, the forms of programs.
+file(GLOB cow_forms_sources CONFIGURE_DEPENDS fuzz/program*.c fuzz/op_text.c fuzz/record.c fuzz/scan.c)
+add_library(cow_forms STATIC ${cow_forms_sources})
+target_include_directories(cow_forms PRIVATE fuzz reference impl/include)
+target_link_libraries(cow_forms PRIVATE cow_build_flags)
+cow_steering(YES cow_impl cow_forms)
+cow_steering(NO cow_rig cow_reference)
+
+foreach(source IN LISTS cow_fuzz_sources)
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    cow_steering(NO ${name})
+    if(name STREQUAL fuzz_text)
+        target_link_libraries(${name} PRIVATE cow_forms) # before cow_rig, which has them too
+    endif()
+    target_link_libraries(${name} PRIVATE cow_rig cow_build_flags -fsanitize=fuzzer)
+endforeach()
