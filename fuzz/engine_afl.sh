@@ -38,12 +38,15 @@ engine_start() {
     [[ -n $(find "$run/inputs" -type f -print -quit) ]] || printf '%b' "$none" >"$run/inputs/none"
     put_old_aside
     export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1
-    # To begin with, three runs of each input do. No trimming: to cut bytes out moves all records behind, and a slow input keeps it
-    # busy for a minute.
-    export AFL_FAST_CAL=1 AFL_DISABLE_TRIM=1
+    export AFL_FAST_CAL=1 # to begin with, three runs of each input do
     export AFL_SYNC_TIME=1 # minutes between looks at what other instances have; its 20 are longer than a session
     export AFL_HANG_TMOUT=10000 # -t is what a busy machine may need; a finding takes as long as libFuzzer's
-    # A mutator of our own goes here: AFL_CUSTOM_MUTATOR_LIBRARY, for TARGET=program.
+    if [[ $target == program && $mutator == operations ]]; then
+        # Our own mutator, and sometimes AFL++'s; trimming by whole operations.
+        export AFL_CUSTOM_MUTATOR_LIBRARY=$PWD/build/${presets[0]}/rig_mutator.so
+    else
+        export AFL_DISABLE_TRIM=1 # to cut bytes out moves all that is behind, and a slow input keeps it busy for a minute
+    fi
     [[ ! -e fuzz/fuzz_$target.dict ]] || options+=(-x "fuzz/fuzz_$target.dict")
     for ((job = 1; job <= jobs; job++)); do
         # A fixed seed makes it blind to how long inputs take, to be repeatable; so none, unless asked for.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes for a while and files what it finds: `make fuzz [TARGET=program|text|wasm] [ENGINE=libfuzzer|afl] [TIME=60] [JOBS=1]
-# [CORPUS=none|DIR] [SEED=n] [SANITIZE=none|address]`. fuzz/README.md tells of targets and engines.
+# [CORPUS=none|DIR] [SEED=n] [SANITIZE=none|address] [MUTATOR=operations|bytes]`. fuzz/README.md tells of targets and engines.
 # Starts from the target's seeds and from what both engines evolved of it, evolves in var/ENGINE/TARGET, files into findings/.
 # Exit code: 0 nothing found, also after Ctrl-C; 1 something found; 2 could not fuzz, in one line why.
 set -euo pipefail
@@ -22,7 +22,7 @@ give_up() {
 
 # ---- what is wanted ----
 target=${TARGET:-program} engine=${ENGINE:-libfuzzer} time=${TIME:-60} jobs=${JOBS:-1}
-corpus=${CORPUS-} seed=${SEED-} sanitize=${SANITIZE:-none}
+corpus=${CORPUS-} seed=${SEED-} sanitize=${SANITIZE:-none} mutator=${MUTATOR:-operations}
 [[ $time =~ ^[1-9][0-9]{0,8}$ ]] || give_up "TIME=$time is not a number of seconds from 1 up"
 [[ $jobs =~ ^[1-9][0-9]{0,2}$ ]] || give_up "JOBS=$jobs is not a number from 1 to 999"
 [[ $seed =~ ^([1-9][0-9]{0,8})?$ ]] || give_up "SEED=$seed is not a number from 1 to 999999999"
@@ -39,6 +39,11 @@ esac
 case $sanitize in
     none | address) ;;
     *) give_up "SANITIZE=$sanitize: there are none and address" ;;
+esac
+case $mutator in
+    operations) ;;
+    bytes) export RIG_MUTATOR=bytes ;; # the engines' own, for comparison
+    *) give_up "MUTATOR=$mutator: there are operations and bytes" ;;
 esac
 if [[ -n $corpus && $corpus != none ]]; then
     [[ -d $corpus ]] || give_up "CORPUS=$corpus is no directory"

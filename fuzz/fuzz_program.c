@@ -4,12 +4,10 @@
 #include "mutate.h"
 #include "progress.h"
 #include "run.h"
+#include "steering.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Coverage of our own, beside that of the pool's code: libFuzzer clears this section before each input and looks at it after. */
-__attribute__((section("__libfuzzer_extra_counters"))) static struct rig_matrix matrix;
 
 static void count(const struct rig_verdict *verdict)
 {
@@ -49,9 +47,12 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n_bytes, size_t n_max, uns
 {
     static struct rig_program program;
     struct rig_random random = {seed};
-    if (n_bytes > RIG_RECORD_BYTES && rig_random_below(&random, 5) == 0) {
+    const char *mutator = getenv("RIG_MUTATOR"); /* "bytes": the engine's own, to see what ours is worth */
+    const bool is_bytewise = mutator && strcmp(mutator, "bytes") == 0;
+    if (is_bytewise || (n_bytes > RIG_RECORD_BYTES && rig_random_below(&random, 5) == 0)) {
         n_bytes = LLVMFuzzerMutate(bytes, n_bytes, n_max);
-        bytes[0] = RIG_VERSION;
+        if (n_bytes)
+            bytes[0] = RIG_VERSION;
         return n_bytes;
     }
     rig_program_decode(bytes, n_bytes, &program);
@@ -77,11 +78,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
-    static const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = &matrix};
+    const struct rig_options options = {
+        .subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = rig_steering_begin()};
     static struct rig_program program;
     struct rig_verdict verdict;
     rig_program_decode(bytes, n_bytes, &program);
     rig_run(&program, &options, &verdict);
+    rig_steering_end();
     count(&verdict);
     if (verdict.kind == RIG_UNABLE) {
         fprintf(stderr, "lockstep: %s\n", verdict.line);

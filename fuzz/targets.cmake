@@ -13,6 +13,17 @@ function(cow_steering yes_or_no)
     endforeach()
 endfunction()
 
+# What makes mutants for AFL++ (libFuzzer finds the same functions in fuzz_program itself).
+set(rig_mutator_sources afl_mutator mutate tweak gen program program_binary record)
+list(TRANSFORM rig_mutator_sources REPLACE "(.+)" "fuzz/\\1.c")
+if(COW_FUZZ STREQUAL afl)
+    add_library(rig_mutator MODULE ${rig_mutator_sources})
+    target_link_libraries(rig_mutator PRIVATE cow_build_flags)
+    target_include_directories(rig_mutator PRIVATE impl/include)
+    set_target_properties(rig_mutator PROPERTIES PREFIX "")
+    cow_steering(NO rig_mutator)
+endif()
+
 # The pool steers; of fuzz_text, in which the pool does nothing, the forms of programs.
 file(GLOB cow_forms_sources CONFIGURE_DEPENDS fuzz/program*.c fuzz/op_text.c fuzz/record.c fuzz/scan.c)
 add_library(cow_forms STATIC ${cow_forms_sources})

@@ -40,6 +40,7 @@ int cow_image_adopt(struct cow_image_set *set, uint64_t extent_bytes, const stru
     if (set->first)
         set->first->link = &image->next;
     set->first = image;
+    image->number = ++set->n_made;
     set->n_held++;
     set->held_bytes += image->file_bytes;
     pthread_mutex_unlock(&set->lock);

@@ -41,7 +41,8 @@ struct cow_image_set {
     uint64_t page_bytes;
     uint64_t join_bytes;
     uint64_t max_bytes; /* the largest extent allowed */
-    uint64_t n_held;    /* images not dropped, and what they and the others hold; guarded by the lock */
+    uint64_t n_made;    /* images so far; guarded by the lock, as is all that follows */
+    uint64_t n_held;    /* images not dropped, and what they and the others hold */
     uint64_t held_bytes;
     uint64_t dead_bytes;
 };
@@ -58,7 +59,8 @@ struct cow_image {
     atomic_uint_fast64_t refs;      /* (I4) */
     atomic_bool dead;               /* dropped by the caller */
     enum cow_image_origin origin;
-    int fd; /* -1 when there are no runs */
+    uint64_t number; /* from 1 on, in the order of their making */
+    int fd;          /* -1 when there are no runs */
     uint64_t extent_bytes;
     uint64_t file_bytes; /* of all runs */
     uint32_t n_runs;
