@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro modules bench format tidy clean help
+.PHONY: all deps check fuzz repro corpus modules bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro modules bench format tidy: deps
+all check fuzz repro corpus modules bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -24,6 +24,9 @@ fuzz:
 
 repro:
 	@fuzz/repro.sh
+
+corpus:
+	@fuzz/corpus.sh
 
 modules:
 	@.ci/modules.sh
@@ -52,6 +55,7 @@ help:
 	@echo '                                   fuzz the pool against the model; findings/ holds what it finds (fuzz/README.md)'
 	@echo 'make repro ENTRY=file [SANITIZE=none|address]'
 	@echo '                                   replay one program or finding, operation by operation'
+	@echo 'make corpus                        distil what the fuzzers evolved into corpus/evolved'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
 	@echo 'make bench [QUICK=1]               speed of the pool, as ratios; build/bench/results.json'
 	@echo 'make format, make tidy, make clean lay out the C files; run clang-tidy; remove build/'

@@ -2,6 +2,7 @@
 /* lockstep gen: programs out of nothing, or out of the shape of a module. */
 #include "gen_module.h"
 #include "gen_pairs.h"
+#include "mutate.h"
 #include "program_file.h"
 #include "verb_options.h"
 #include "verbs.h"
@@ -13,6 +14,7 @@
 
 static const char gen_help[] =
     "usage: lockstep gen [--seed N] [--ops N] [--count N --out DIR] [--wasm FILE [--memory N]]\n"
+    "       lockstep gen --mutate FILE [--seed N] [--count N --out DIR]\n"
     "       lockstep gen --pairs --out DIR\n"
     "Prints a random program whose operations mostly have an effect. The same numbers give the same program.\n"
     "  --seed N    which one (1)\n"
@@ -22,16 +24,17 @@ static const char gen_help[] =
     "of the\n"
     "              others; --ops counts the operations behind it\n"
     "  --memory N  of its memory number N (0)\n"
+    "  --mutate F  a mutant of this program, as the fuzzers make them\n"
     "  --pairs     every ordered pair of operations instead, with what the model answers: corpus/pairs/ is made so\n"
     "  --out DIR   where to; made if it does not exist\n";
 
 struct gen_options {
     uint64_t seed, n_ops, count;
     const char *directory;
-    const char *module_path;
+    const char *module_path, *mutated_path;
     uint64_t memory_index;
     bool pairs;
-    struct rig_program start; /* what every program begins with, when a module was named */
+    struct rig_program start; /* what every program begins with, or is a mutant of */
 };
 
 static int make_directory(const char *path)
@@ -49,7 +52,9 @@ static int generate(const struct gen_options *options, uint64_t seed, const char
     struct rig_write write = rig_write_begin(path, stderr);
     if (write.out) {
         program = options->start;
-        if (options->module_path)
+        if (options->mutated_path)
+            rig_program_mutate(&random, RIG_MAX_OPS, &program);
+        else if (options->module_path)
             rig_program_continue(&random, (uint32_t)options->n_ops, &program);
         else
             rig_program_generate(&random, (uint32_t)options->n_ops, &program);
@@ -60,6 +65,15 @@ static int generate(const struct gen_options *options, uint64_t seed, const char
 
 static int read_start(struct gen_options *options)
 {
+    static struct rig_text text;
+    if (options->mutated_path) {
+        const int unreadable = rig_read_program(options->mutated_path, &text, stderr);
+        options->start = text.program;
+        if (!unreadable && rig_program_unbuilt(&text.program))
+            return rig_wrong_use("gen",
+                                 "this program uses what is not built yet: ", rig_program_unbuilt(&text.program));
+        return unreadable;
+    }
     struct rig_module module;
     const char *why = NULL;
     int result = rig_module_read(options->module_path, (uint32_t)options->memory_index, &module, stderr);
@@ -153,12 +167,14 @@ int rig_verb_gen(int argc, char **argv)
             is_good = rig_parse_count(value, UINT32_MAX, &options.memory_index);
         else if (strcmp(argv[i], "--wasm") == 0 && (is_good = *value))
             options.module_path = value;
+        else if (strcmp(argv[i], "--mutate") == 0 && (is_good = *value))
+            options.mutated_path = value;
         else if (strcmp(argv[i], "--out") == 0 && (is_good = *value))
             options.directory = value;
         if (!is_good)
             return rig_wrong_use(argv[0], "no such option, or no good number behind it: ", argv[i]);
     }
-    if (options.module_path && read_start(&options))
+    if ((options.module_path || options.mutated_path) && read_start(&options))
         return 2;
     if (options.pairs)
         return options.directory ? generate_pairs(options.directory)

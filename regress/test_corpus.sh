@@ -6,6 +6,8 @@ set -euo pipefail
 cd "${SOURCE_DIR:-$(dirname "$0")/..}"
 
 mapfile -t files < <(find corpus regress/programs -name '*.ops' | LC_ALL=C sort)
+mapfile -t evolved < <(find corpus/evolved -name '*.ops' | LC_ALL=C sort) # by fuzzers; people wrote the others
+mapfile -t written < <(printf '%s\n' "${files[@]}" | grep -v '^corpus/evolved/')
 
 # round_trip FILE...: text, binary, text, binary. Prints the names of files that did not survive it.
 round_trip() {
@@ -44,8 +46,26 @@ runs_alike() {
 
 observed_by() {
     local n
-    n=$(grep -lE "^pool .*observe=$1" "${files[@]}" | wc -l)
-    ((4 * n >= ${#files[@]})) || { echo "only $n of ${#files[@]} programs" && return 1; }
+    n=$(grep -lE "^pool .*observe=$1" "${written[@]}" | wc -l)
+    ((4 * n >= ${#written[@]})) || { echo "only $n of ${#written[@]} programs" && return 1; }
+}
+
+named_by_content() {
+    local file hash
+    for file in "${evolved[@]}"; do
+        hash=$(sha256sum <"$file")
+        [[ $(basename "$file") == "${hash:0:16}.ops" ]] || { echo "not what it was when it was named: $file" && return 1; }
+    done
+}
+
+# Each has what the model answers (a stale answer fails the runs below), and does something.
+means_something() {
+    local file
+    for file in "${evolved[@]}"; do
+        grep -q ' -> ' "$file" || { echo "no expectations: $file" && return 1; }
+        "$lockstep" run --json "$file" 2>/dev/null | grep -qE '"effective":([89]|[0-9]{2,}),' ||
+            { echo "does next to nothing, or not what it says: $file" && return 1; }
+    done
 }
 
 pairs_are_generated() { "$lockstep" gen --pairs --out "$dir/pairs" && diff -r corpus/pairs "$dir/pairs"; }
@@ -56,6 +76,8 @@ check "all of them are the same program in both forms" all_round_trip
 check "all of them together are short" short_enough
 check "two runs say the same" runs_alike
 check "they do enough to mean something" "$lockstep" run --floors "${files[@]}"
+check "what has evolved is named by its content" named_by_content
+check "and each of it does something, as it says" means_something
 check "a quarter of them is watched without touching" observed_by quiet
 check "a quarter of them is looked at only in the end" observed_by final
 check "corpus/pairs is what gen --pairs makes" pairs_are_generated

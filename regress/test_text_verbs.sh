@@ -66,6 +66,13 @@ check "a missing file is refused" refuses "nothing: No such file" asm nothing
 check "show without a file is refused" refuses "no file given" show
 check "an unknown verb is refused" refuses "no such verb: 'shwo'" shwo
 check "gen refuses 257 operations" refuses "--ops" gen --ops 257
+"$lockstep" gen --mutate gen.ops --seed 3 >mutant.ops
+check "gen --mutate makes another program" exits 1 cmp -s gen.ops mutant.ops
+check "that runs" "$lockstep" run mutant.ops
+check "the same seed, the same mutant" cmp mutant.ops <("$lockstep" gen --mutate gen.ops --seed 3)
+check "of a text or of its bytes" cmp mutant.ops <("$lockstep" asm gen.ops | "$lockstep" gen --mutate - --seed 3)
+check "gen --mutate of nothing is refused" refuses "nothing: No such file" gen --mutate nothing
+check "gen --mutate refuses what is not built" refuses "not built yet: advise" gen --mutate later.ops
 "$lockstep" asm gen.ops -o gen.bin
 head -c 100000 /dev/zero | cat gen.bin - >long.bin
 check "bytes beyond 257 records are ignored" "$lockstep" show long.bin
