@@ -6,6 +6,7 @@
  *   - the limits agree with each other, and the heap taken is bounded by the input;
  *   - reading again gives the same; a section of a name only, put behind, changes nothing; cut off, it is refused. */
 #include "cowpool.h"
+#include "progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,5 +120,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         cow_wasm_free(&again);
         cow_wasm_free(&wasm);
     }
+    rig_progress_add(&(struct rig_progress){.n_inputs = 1});
     return 0;
 }
