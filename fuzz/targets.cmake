@@ -41,3 +41,6 @@ foreach(source IN LISTS cow_fuzz_sources)
     endif()
     target_link_libraries(${name} PRIVATE cow_rig cow_build_flags -fsanitize=fuzzer)
 endforeach()
+if(TARGET rig_mutator)
+    add_dependencies(fuzz_program rig_mutator) # whoever builds the one will run it with the other
+endif()
