@@ -235,19 +235,25 @@ echo "$words, coverage $coverage, corpus $n_corpus$engine_words"
 how="found by: make fuzz"
 [[ $target == program ]] || how+=" TARGET=$target"
 [[ $engine == libfuzzer ]] || how+=" ENGINE=$engine"
+[[ $mutator == operations ]] || how+=" MUTATOR=$mutator"
 ((jobs == 1)) || how+=" JOBS=$jobs"
 how+=" TIME=$time${corpus:+ CORPUS=$corpus}${seed:+ SEED=$seed} SANITIZE=$sanitize, after $seconds s"
 
 # ---- the findings ----
-n_filed=0
+replay="timeout -k 1 60 ${prefix[*]} build/${presets[-1]}/fuzz_$target"
+[[ ${presets[-1]} != fuzz* ]] || replay+=" -timeout=10"
+n_inputs=0
 while IFS=$'\t' read -r -u 3 finding log; do
-    if ! TARGET=$target SANITIZE=$sanitize SHOWN=$run/shown bash fuzz/triage.sh "$finding" "$log" "$how" 3<&-; then
+    if ! TARGET=$target SANITIZE=$sanitize SHOWN=$run/shown REPLAY=$replay bash fuzz/triage.sh "$finding" "$log" "$how" 3<&-; then
         kept=$run run=''
         give_up "a finding could not be filed; what was found is kept in $kept"
     fi
-    n_filed=$((n_filed + 1))
+    n_inputs=$((n_inputs + 1))
 done 3< <(engine_findings)
-((n_filed == 0)) || exit 1
+if ((n_inputs)); then
+    ((n_inputs == 1)) || echo "findings: $(wc -l <"$run/shown"), of $n_inputs inputs"
+    exit 1
+fi
 if [[ -n $engine_failed && -z $stop ]]; then
     sed 's/\x1b\[[?0-9;]*[A-Za-z]//g' "$engine_failed" | tail -n 20 >&2
     give_up "the engine failed and left no input (its last lines are above)"

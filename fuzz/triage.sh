@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Files a finding: TARGET=program|text|wasm SANITIZE=none|address fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
-# A report is shown once: the keys that were are remembered in the file SHOWN, if there is one.
+# A report is shown once: the keys that were are remembered in the file SHOWN, if there is one. Where the log is missing and needed,
+# the words of REPLAY, with the input behind, make it.
 # findings/<key>/{input,target,program.ops,report.txt} is written aside and renamed, so it is whole or not there, and never
 # overwritten. One finding for each stable line: meeting it again adds a line to its `hits`.
 set -euo pipefail
@@ -34,6 +35,7 @@ if [[ $target == program ]]; then
 fi
 line=$(head -n 1 "$aside/out")
 if [[ $status != 1 || -z $line ]]; then
+    [[ -e $log ]] || { $REPLAY "$input" >"$log" 2>&1 </dev/null || true; } 2>/dev/null
     line=$(grep -m 1 -aE "$promise" "$log" | sed 's/:$//' || true)
     [[ -n $line ]] || line=$(crash_line)
 fi
@@ -53,6 +55,7 @@ report() {
         printf '\n---- the replay ----\n'
         cat "$aside/err"
     fi
+    [[ -s $log ]] || return 0 # not asked: the replay told
     printf '\n---- the engine ----\n'
     # From the first thing that went wrong on; progress before it says nothing.
     sed -nE "/$promise|^==[0-9]+==|runtime error: /,\$p" "$log" | head -n 200
@@ -60,7 +63,6 @@ report() {
 
 # The first page of the report; the engine's stack only where the replay has no story of its own.
 show() {
-    ! grep -qxF "$key" "${SHOWN:-/dev/null}" 2>/dev/null || return 0
     echo "$key" >>"${SHOWN:-/dev/null}"
     awk '/^---- the replay/ { told = 1 } /^---- the engine/ && told { exit } { print }' "findings/$key/report.txt" | head -n 40
     echo "finding: findings/$key"
@@ -74,6 +76,7 @@ for known in findings/"${slug%-}"-*/; do
     if [[ -f $known/report.txt && $(head -n 1 "$known/report.txt") == "$line" ]]; then
         echo "$(date -u +%FT%TZ) $(sha256sum "$input" | cut -c 1-64) $how" >>"$known/hits"
         key=$(basename "$known")
+        ! grep -qxF "$key" "${SHOWN:-/dev/null}" 2>/dev/null || exit 0
         echo "found again, hit $(wc -l <"$known/hits") after the first, which is kept: findings/$key"
         show
         exit 0

@@ -87,13 +87,13 @@ says() { grep -qE -- "$1" "$dir/said" || { cat "$dir/said" && return 1; }; }
 finds() { fuzz 1 "$@" >"$dir/said" 2>&1 || { cat "$dir/said" && return 1; }; }
 
 for engine in "${engines[@]}"; do
-    check "$engine finds what a seed does" finds ENGINE=$engine TIME=3 CORPUS="$dir/witness"
+    check "$engine finds what a seed does" finds ENGINE=$engine TIME=2 CORPUS="$dir/witness"
     check "and says how it was found" says "^found by: make fuzz.* CORPUS=$dir/witness"
     check "under the line that every engine gives it" test -d findings/divergence-bytes-reuse-zero-*
     first=(findings/divergence-bytes-reuse-zero-*)
     [[ -e $dir/first ]] || cp -r "${first[0]}" "$dir/first"
     check "once, and the first is kept" diff -r -x hits "${first[@]}" "$dir/first"
-    check "a broken promise is found" finds TARGET=text ENGINE=$engine TIME=3 CORPUS="$dir/planted"
+    check "a broken promise is found" finds TARGET=text ENGINE=$engine TIME=2 CORPUS="$dir/planted"
     check "and told" says '^fuzz_text: a planted promise$'
     check "under this line" test -f findings/fuzz-text-a-planted-promise-*/report.txt
     check "a finding is replayed by its target" exits 1 env ENTRY="$(echo findings/fuzz-text-*/input)" bash fuzz/repro.sh
@@ -101,7 +101,7 @@ for engine in "${engines[@]}"; do
 
     # From seeds that do no harm; after its time, whatever it found first.
     rm -rf var
-    check "$engine finds what no seed does, in two jobs" finds ENGINE=$engine TIME=4 JOBS=2
+    check "$engine finds what no seed does, in two jobs" finds ENGINE=$engine TIME=3 JOBS=2
     check "they have worked together" says '^fuzz: .*, [1-9][0-9]* programs'
     check "and found it" says '^finding: findings/divergence-'
 
