@@ -30,7 +30,16 @@ add_library(cow_forms STATIC ${cow_forms_sources})
 target_include_directories(cow_forms PRIVATE fuzz reference impl/include)
 target_link_libraries(cow_forms PRIVATE cow_build_flags)
 cow_steering(YES cow_impl cow_forms)
-cow_steering(NO cow_rig cow_reference)
+# The checker is asked about pages that are not resident, and which those are depends on the kernel: it would be noise. So here it
+# is a library of its own.
+get_target_property(cow_steering_sources cow_impl SOURCES)
+list(FILTER cow_steering_sources EXCLUDE REGEX "/impl/check\\.c$")
+set_property(TARGET cow_impl PROPERTY SOURCES ${cow_steering_sources})
+add_library(cow_check STATIC impl/check.c)
+target_link_libraries(cow_check PUBLIC cow_impl PRIVATE cow_build_flags)
+target_include_directories(cow_check PRIVATE impl)
+target_link_libraries(cow_rig PUBLIC cow_check)
+cow_steering(NO cow_rig cow_reference cow_check)
 
 foreach(source IN LISTS cow_fuzz_sources)
     get_filename_component(name ${source} NAME_WE)
