@@ -102,8 +102,7 @@ int rig_child_try(const struct rig_program *program, const struct rig_subject_op
                   struct rig_trial *ret_trial)
 {
     struct rig_ending ending;
-    struct rig_trial *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct rig_trial *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         fprintf(stderr, "lockstep: no memory: %s\n", strerror(errno));
         return 2;

@@ -23,7 +23,8 @@ struct rig_trial {
     bool fails;     /* diverges or crashes */
     bool is_unable; /* this machine cannot run it; .line says why */
     uint32_t op;    /* of a divergence; UINT32_MAX of a crash: nobody knows */
-    char line[160]; /* "divergence: ..." as rig_verdict.line, "crash: signal 11 (Segmentation fault)"; "" when all agree */
+    char line
+        [160]; /* "divergence: ..." as rig_verdict.line, "crash: signal 11 (Segmentation fault)"; "" when all agree */
 };
 /* The child says nothing and leaves no core file. Returns 0, or 2 having said why on stderr. */
 int rig_child_try(const struct rig_program *program, const struct rig_subject_ops *subject, unsigned timeout_seconds,

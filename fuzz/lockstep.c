@@ -17,6 +17,7 @@ static const struct {
     {"asm", rig_verb_asm, "turn text into the binary form"},
     {"fmt", rig_verb_fmt, "spell text programs canonically, comments kept"},
     {"gen", rig_verb_gen, "make up programs that do something"},
+    {"minimize", rig_verb_minimize, "the smallest program that fails the same way"},
     {"image", rig_verb_image, "what the image of a WebAssembly module looks like"},
     {"doctor", rig_verb_doctor, "what this machine can do"},
 };
