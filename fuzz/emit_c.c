@@ -317,11 +317,7 @@ static int64_t rec_host_read(struct rig_subject *subject, uint64_t handle, uint6
     const uint8_t *bytes = visible ? memory.base + offset : NULL;
     emit("host_read(%d, %ju, %ju, %ju, %ju, %s);", lease_of(handle), (uintmax_t)offset, (uintmax_t)length_bytes,
          (uintmax_t)in_bounds, (uintmax_t)visible, rig_emit_c_table(&rec.tables, bytes, visible, name));
-    if (in_bounds == 0)
-        return -EFAULT;
-    if (ftruncate(fd, (off_t)in_bounds) || (visible && pwrite(fd, bytes, visible, 0) != (ssize_t)visible))
-        return -errno;
-    return (int64_t)in_bounds;
+    return rig_subject_model.host_read(rec.model, handle, offset, length_bytes, fd);
 }
 
 static int64_t rec_host_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
@@ -338,10 +334,8 @@ static int64_t rec_host_write(struct rig_subject *subject, uint64_t handle, uint
     emit_change();
     emit("host_write(%d, %ju, %ju, %ju, %s);", lease_of(handle), (uintmax_t)offset, (uintmax_t)length_bytes,
          (uintmax_t)in_bounds, rig_emit_c_table(&rec.tables, bytes, length_bytes, name));
-    if (in_bounds)
-        rig_subject_model.write(rec.model, handle, offset, bytes, in_bounds);
     free(bytes);
-    return in_bounds ? (int64_t)in_bounds : -EFAULT;
+    return rig_subject_model.host_write(rec.model, handle, offset, length_bytes, fd);
 }
 
 /* ---- books ---- */
