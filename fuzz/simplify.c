@@ -320,11 +320,11 @@ static void renumber(struct rig_shrink *shrink)
 static void merge_registers(struct rig_shrink *shrink)
 {
     for (unsigned from = RIG_N_REGISTERS; from-- > 1;)
-        for (uint8_t to = 0; to < from; to++) {
+        for (unsigned to = 0; to < from; to++) {
             shrink->candidate = shrink->best;
             for (uint32_t i = 0; i < shrink->candidate.n_ops; i++)
                 if (uses_register(&shrink->candidate.ops[i]) && shrink->candidate.ops[i].reg == from)
-                    shrink->candidate.ops[i].reg = to;
+                    shrink->candidate.ops[i].reg = (uint8_t)to;
             if (rig_shrink_try(shrink))
                 break;
         }
