@@ -91,6 +91,12 @@ for bug in B18 B40 B43 M10; do
     check "$bug: our tool makes the same one" cmp "$dir/again.c" <(tail -n +2 "$dir/$bug/repro.c")
 done
 
+# An image without data has no file: nothing is wrong there but the count of kernel calls.
+printf 'cowpool-ops 1\nimage A size=0\ninstantiate i0 A\ndrop A\nrelease i0\nflush\n' >"$dir/calls.ops"
+"$lockstep" emit-c -o "$dir/calls.c" "$dir/calls.ops"
+check "a C program counts kernel calls" c_program B18 "$dir/calls.c" 1 '^operation 4, flush: 0 calls of mmap, expected were 1$'
+check "as our pool makes them" c_program ours "$dir/calls.c" 0 '^ok$'
+
 # ---- a crash, and a hang ----
 mkdir "$dir/crash"
 cp -r impl "$dir/crash"
