@@ -64,6 +64,8 @@ static void simplify_at(struct rig_shrink *shrink, size_t offset)
     static const struct rig_at to[] = {
         {0},
         {.offset = {1, RIG_UNIT_P}},
+        {.offset = {2, RIG_UNIT_P}},
+        {.offset = {5, RIG_UNIT_P}},
         {.edge = RIG_EDGE_END},
         {.edge = RIG_EDGE_ACC},
         {.edge = RIG_EDGE_PREV},

@@ -22,12 +22,12 @@ static unsigned weigh_size(struct rig_size size)
     return size.n ? 3 * n_bits(size.n) + odd + units[size.unit] : 0;
 }
 
-/* A number, an edge, an edge and a number. */
+/* A small number, an edge, an edge and a number. */
 static unsigned weigh_at(struct rig_at at)
 {
     if (at.edge == RIG_EDGE_START)
         return weigh_size(at.offset) + 8u * at.minus;
-    return 4u + (at.offset.n ? 2 + weigh_size(at.offset) : 0);
+    return 14u + (at.offset.n ? 2 + weigh_size(at.offset) : 0);
 }
 
 static unsigned weigh_contents(const struct rig_op *op)
