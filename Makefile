@@ -61,7 +61,7 @@ help:
 	@echo '                                   fuzz the pool against the model; findings/ holds what it finds (fuzz/README.md)'
 	@echo 'make repro ENTRY=file [SANITIZE=none|address]'
 	@echo '                                   replay one program or finding, operation by operation'
-	@echo 'make minimize ENTRY=file            the smallest program that fails the same way'
+	@echo 'make minimize ENTRY=file           the smallest program that fails the same way'
 	@echo "make promote KEY=key STORY='..'    a finding becomes a program of regress/programs, with its story"
 	@echo 'make corpus                        distil what the fuzzers evolved into corpus/evolved'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
