@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro corpus modules bench format tidy clean help
+.PHONY: all deps check fuzz repro minimize promote corpus modules bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro corpus modules bench format tidy: deps
+all check fuzz repro minimize promote corpus modules bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -24,6 +24,12 @@ fuzz:
 
 repro:
 	@fuzz/repro.sh
+
+minimize:
+	@fuzz/minimize.sh
+
+promote:
+	@fuzz/promote.sh
 
 corpus:
 	@fuzz/corpus.sh
@@ -55,6 +61,8 @@ help:
 	@echo '                                   fuzz the pool against the model; findings/ holds what it finds (fuzz/README.md)'
 	@echo 'make repro ENTRY=file [SANITIZE=none|address]'
 	@echo '                                   replay one program or finding, operation by operation'
+	@echo 'make minimize ENTRY=file           the smallest program that fails the same way'
+	@echo "make promote KEY=key STORY='..'    a finding becomes a program of regress/programs, with its story"
 	@echo 'make corpus                        distil what the fuzzers evolved into corpus/evolved'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
 	@echo 'make bench [QUICK=1]               speed of the pool, as ratios; build/bench/results.json'

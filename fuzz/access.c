@@ -206,26 +206,27 @@ static int scratch_file(struct rig_run *run)
 }
 
 /* How many bytes the kernel may have moved: at most those in bounds, and none is an error. False: a divergence. */
-static bool check_count(struct rig_run *run, ssize_t n, int error, uint64_t in_bounds)
+static bool check_count(struct rig_run *run, int64_t n, uint64_t in_bounds)
 {
-    if (n < 0 && error == EFAULT && in_bounds == 0)
+    if (n == -EFAULT && in_bounds == 0)
         return true;
     if (n > 0 && (uint64_t)n <= in_bounds)
         return true;
     rig_diverge(run, "host", n < 0 ? "error" : "count",
-                "the kernel moved %zd bytes (errno %d) where %ju are accessible", n, error, (uintmax_t)in_bounds);
+                "the kernel moved %jd bytes (errno %d) where %ju are accessible", (intmax_t)(n < 0 ? -1 : n),
+                n < 0 ? (int)-n : 0, (uintmax_t)in_bounds);
     return false;
 }
 
-static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset,
+static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease, uint64_t offset,
                                     uint64_t length_bytes)
 {
     const struct ref_memory *model = lease->model;
     const uint64_t accessible_bytes = ref_accessible_bytes(model),
                    room = offset < accessible_bytes ? accessible_bytes - offset : 0;
     const uint64_t in_bounds = length_bytes < room ? length_bytes : room;
-    const ssize_t n = pwrite(scratch_file(run), base + offset, length_bytes, 0);
-    if (!check_count(run, n, errno, in_bounds) || n < 0)
+    const int64_t n = run->ops->host_read(run->subject, lease->handle, offset, length_bytes, scratch_file(run));
+    if (!check_count(run, n, in_bounds) || n < 0)
         return n < 0 ? out_of_bounds : ok;
     uint8_t *bytes = rig_buffer(run, (uint64_t)n);
     const uint64_t visible = offset < model->length_bytes ? model->length_bytes - offset : 0;
@@ -266,8 +267,8 @@ static struct rig_outcome host_write(struct rig_run *run, struct rig_lease *leas
     if (pwrite(scratch_file(run), bytes, length_bytes, 0) != (ssize_t)length_bytes)
         return noop; /* no memory for the file: nothing has happened yet */
     rig_note_write(run, lease->generation, lease->slot, offset, in_bounds);
-    const ssize_t n = pread(run->scratch_fd, base + offset, length_bytes, 0);
-    if (check_count(run, n, errno, in_bounds))
+    const int64_t n = run->ops->host_write(run->subject, lease->handle, offset, length_bytes, run->scratch_fd);
+    if (check_count(run, n, in_bounds))
         adopt(run, lease, base, offset, bytes, in_bounds, n < 0 ? 0 : (uint64_t)n);
     return n < 0 ? out_of_bounds : ok;
 }
@@ -280,9 +281,10 @@ struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op
         return scribble(run, op, lease);
     const uint64_t limit = run->stride_bytes < RIG_MAX_LENGTH_BYTES ? run->stride_bytes : RIG_MAX_LENGTH_BYTES;
     /* Without a guard, the bytes behind a full slot are another's: the kernel would be right to touch them. */
-    if (!run->ops->is_mapped || !resolve_cut_range(run, lease, op, limit, &offset, &length_bytes) ||
+    if (!run->ops->host_read || !run->ops->host_write ||
+        !resolve_cut_range(run, lease, op, limit, &offset, &length_bytes) ||
         run->ops->memory(run->subject, lease->handle, &memory) != COW_OK)
         return noop;
-    return op->kind == RIG_HOSTREAD ? host_read(run, lease, memory.base, offset, length_bytes)
+    return op->kind == RIG_HOSTREAD ? host_read(run, lease, offset, length_bytes)
                                     : host_write(run, lease, memory.base, offset, length_bytes);
 }

@@ -17,6 +17,9 @@ static const struct {
     {"asm", rig_verb_asm, "turn text into the binary form"},
     {"fmt", rig_verb_fmt, "spell text programs canonically, comments kept"},
     {"gen", rig_verb_gen, "make up programs that do something"},
+    {"minimize", rig_verb_minimize, "the smallest program that fails the same way"},
+    {"emit-c", rig_verb_emit_c, "a program as a C program against cowpool.h"},
+    {"verify", rig_verb_verify, "which findings still fail"},
     {"image", rig_verb_image, "what the image of a WebAssembly module looks like"},
     {"doctor", rig_verb_doctor, "what this machine can do"},
 };

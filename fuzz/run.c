@@ -299,7 +299,7 @@ static bool is_as_expected(struct rig_run *run, const struct rig_op *op, const s
 static bool is_able(const struct rig_run *run, const struct rig_op *op)
 {
     if (op->kind == RIG_HOSTREAD || op->kind == RIG_HOSTWRITE)
-        return run->ops->is_mapped;
+        return run->ops->host_read;
     return op->kind != RIG_FORK || run->ops->in_child;
 }
 
@@ -346,6 +346,8 @@ static void run_operations(struct rig_run *run)
     for (run->op = 0; run->op < n_ops && !run->failed; run->op++) {
         const struct rig_op *op = &program->ops[run->op];
         struct rig_outcome outcome = {.kind = RIG_OUTCOME_NOOP};
+        if (run->options->before)
+            run->options->before(run);
         step(run, op, &outcome);
         if (run->options->ret_expect)
             run->options->ret_expect[run->op] = say(run, op, &outcome);
@@ -356,6 +358,8 @@ static void run_operations(struct rig_run *run)
     }
     run->op = program->n_ops;
     run->verdict->state_hash = hash_state(run);
+    if (run->options->before)
+        run->options->before(run);
 }
 
 /* A fault where nothing may fault: while the rig itself read or wrote accessible memory. */

@@ -41,8 +41,11 @@ struct rig_verdict {
     struct rig_counters counters;
 };
 
+struct rig_run; /* state.h */
 struct rig_options {
     const struct rig_subject_ops *subject;
+    /* Called before each operation, and once more before the end of the program; or NULL. Of use to subjects. */
+    void (*before)(const struct rig_run *run);
     FILE *trace;                     /* a line for each operation, or NULL */
     uint32_t until;                  /* run only operations before this one; UINT32_MAX: all */
     const struct rig_expect *expect; /* of a text, or NULL */

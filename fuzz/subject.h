@@ -59,8 +59,10 @@ struct rig_subject_ops {
     void (*calls)(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS]);
     /* The subject promises cow_instantiate()'s choice of slot, and no kernel call when it is warm. */
     bool promises_placement;
-    /* Memory is real: the kernel can be asked to read and write it. */
-    bool is_mapped;
+    /* The kernel reads and writes guest memory: pwrite(2) from there to the begin of a file, pread(2) from the file. The number of
+     * bytes, or -errno. NULL: it cannot be asked, since memory is not real. */
+    int64_t (*host_read)(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes, int fd);
+    int64_t (*host_write)(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes, int fd);
     /* Fills ret_resident[i] for n_pages host pages from offset of the slot: 1 if loading the page disturbs nothing; bit 1 (2): its
      * bytes come from a file. */
     int (*residency)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct model_slot {
     struct ref_memory *memory; /* NULL when it is not lent */
@@ -176,6 +177,39 @@ static void model_write(struct rig_subject *subject, uint64_t handle, uint64_t o
         memmove(memory->bytes + offset, bytes, length_bytes < room ? length_bytes : room);
 }
 
+/* How many of the bytes from offset on lie below an end. */
+static uint64_t room(uint64_t offset, uint64_t end, uint64_t length_bytes)
+{
+    const uint64_t n = offset < end ? end - offset : 0;
+    return n < length_bytes ? n : length_bytes;
+}
+
+/* There is no kernel in the model: what is accessible is moved, slack reads as zero. */
+static int64_t model_host_read(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
+                               int fd)
+{
+    const struct ref_memory *memory = find(model_of(subject), handle)->memory;
+    const uint64_t n = room(offset, ref_accessible_bytes(memory), length_bytes);
+    const uint64_t n_visible = room(offset, memory->length_bytes, length_bytes);
+    if (n == 0)
+        return -EFAULT;
+    if (ftruncate(fd, 0) || (n_visible && pwrite(fd, memory->bytes + offset, n_visible, 0) != (ssize_t)n_visible) ||
+        ftruncate(fd, (off_t)n))
+        return -errno;
+    return (int64_t)n;
+}
+
+static int64_t model_host_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
+                                int fd)
+{
+    const struct ref_memory *memory = find(model_of(subject), handle)->memory;
+    const uint64_t n = room(offset, ref_accessible_bytes(memory), length_bytes);
+    const uint64_t n_visible = room(offset, memory->length_bytes, length_bytes);
+    if (n_visible && pread(fd, memory->bytes + offset, n_visible, 0) != (ssize_t)n_visible)
+        return -errno;
+    return n ? (int64_t)n : -EFAULT;
+}
+
 const struct rig_subject_ops rig_subject_model = {
     .name = "model",
     .open = model_open,
@@ -190,4 +224,6 @@ const struct rig_subject_ops rig_subject_model = {
     .flush = model_flush,
     .access = model_access,
     .write = model_write,
+    .host_read = model_host_read,
+    .host_write = model_host_write,
 };

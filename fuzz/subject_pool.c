@@ -177,6 +177,26 @@ static void pool_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_C
         memcpy(ret_n_calls, stats.n_calls, sizeof stats.n_calls);
 }
 
+static int64_t pool_host_read(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
+                              int fd)
+{
+    struct cow_memory memory;
+    if (pool_memory(subject, handle, &memory) != COW_OK)
+        return -EFAULT;
+    const ssize_t n = pwrite(fd, memory.base + offset, length_bytes, 0);
+    return n < 0 ? -errno : n;
+}
+
+static int64_t pool_host_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
+                               int fd)
+{
+    struct cow_memory memory;
+    if (pool_memory(subject, handle, &memory) != COW_OK)
+        return -EFAULT;
+    const ssize_t n = pread(fd, memory.base + offset, length_bytes, 0);
+    return n < 0 ? -errno : n;
+}
+
 static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages,
                           uint8_t *ret_resident)
 {
@@ -356,7 +376,8 @@ const struct rig_subject_ops rig_subject_pool = {
     .image_from_file = pool_image_from_file,
     .calls = pool_calls,
     .promises_placement = true,
-    .is_mapped = true,
+    .host_read = pool_host_read,
+    .host_write = pool_host_write,
     .residency = pool_residency,
     .peek = pool_peek,
     .dead_bytes = pool_dead_bytes,

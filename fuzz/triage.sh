@@ -2,7 +2,7 @@
 # Files a finding: TARGET=program|text|wasm SANITIZE=none|address fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
 # A report is shown once: the keys that were are remembered in the file SHOWN, if there is one. Where the log is missing and needed,
 # the words of REPLAY, with the input behind, make it.
-# findings/<key>/{input,target,program.ops,report.txt} is written aside and renamed, so it is whole or not there, and never
+# findings/<key>/{input,target,program.ops,minimal.ops,repro.c,report.txt} is written aside and renamed: whole or not there, and never
 # overwritten. One finding for each stable line: meeting it again adds a line to its `hits`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,14 +14,32 @@ trap 'rm -rf "$aside"' EXIT
 # What a target says of a broken promise begins so.
 promise='^(divergence|fuzz_[a-z]+): '
 
-# crash_line: "crash: <the engine's or sanitizer's summary> in <first function of ours on the stack>"
+# frames: up to three functions of ours, the innermost first: of the first stack in the log that has any
+frames() {
+    awk '$1 ~ /^#[0-9]+$/ && $2 ~ /^0x/ {
+            if ($3 != "in" || $5 !~ /\/(impl|reference|fuzz)\/[^ ]+\.[ch](:|$)/)
+                next
+            for (place = $5; match(place, /\/(impl|reference|fuzz)\//); )
+                place = substr(place, RSTART + 1)
+            sub(/:.*/, "", place)
+            printf "%s%s (%s)", n++ ? ", " : "", $4, place
+            if (n == 3)
+                exit
+            next
+        }
+        n { exit }' "$log"
+}
+
+# crash_line: "crash: <what the engine's or sanitizer's summary calls it> in <frames>"
 crash_line() {
     local summary place
     summary=$(sed -n 's/^SUMMARY: //p' "$log" | head -n 1 | sed -E 's/ \(.*\)$//; s/ in $//; s/[^ ]*\/((impl|reference|fuzz)\/)/\1/')
-    place=$(grep -E '^ *#[0-9]+ 0x' "$log" | grep -m 1 -E '/(impl|reference|fuzz)/[^ ]+\.[ch]\b' |
-        sed -E 's/^ *#[0-9]+ 0x[0-9a-f]+ in ([^ ]+) .*\/((impl|reference|fuzz)\/[^: ]+).*/\1 (\2)/' || true)
+    place=$(frames)
     # Where a timeout or a full memory strikes is chance.
-    [[ $summary == *" in "* || $summary == *timeout* || $summary == *out-of-memory* || -z $place ]] || summary+=" in $place"
+    if [[ -n $place && $summary != *timeout* && $summary != *out-of-memory* ]]; then
+        # Without the line that the summary names, and without numbers of leaked bytes: these change with every edit.
+        summary=$(sed -E 's/ (impl|reference|fuzz)\/.*$//; s/ in .*$//; s/[0-9]+ byte\(s\) leaked.*/leak/' <<<"$summary")" in $place"
+    fi
     echo "crash: ${summary:-unknown, see the report}"
 }
 
@@ -38,6 +56,8 @@ if [[ $status != 1 || -z $line ]]; then
     [[ -e $log ]] || { $REPLAY "$input" >"$log" 2>&1 </dev/null || true; } 2>/dev/null
     line=$(grep -m 1 -aE "$promise" "$log" | sed 's/:$//' || true)
     [[ -n $line ]] || line=$(crash_line)
+    # It takes what the same process did before: the rig or the pool has kept something that it must not.
+    [[ $target != program || $status != 0 || $line != divergence:* ]] || line="unstable: $line"
 fi
 
 report() {
@@ -45,13 +65,21 @@ report() {
     [[ ${SANITIZE:-none} == none ]] || replay+=" SANITIZE=$SANITIZE"
     echo "$line"
     echo
+    if [[ $line == unstable:* ]]; then
+        echo "It fails only after what ran before it in the same process: alone, in a fresh one, pool and model agree."
+        echo "Then it is our bug: something of the rig or the pool lasts from one program to the next."
+        echo
+    fi
     echo "$how"
     case $target:$status in
         program:0) echo "reproduce: $replay (build/lockstep alone finds nothing wrong: see the engine's report)" ;;
         program:1 | text:* | wasm:*) echo "reproduce: $replay" ;;
         *) echo "reproduce: $replay (build/lockstep ends with status $status)" ;;
     esac
-    if [[ -s $aside/err ]]; then
+    if [[ -s $aside/minimal.err ]]; then
+        printf '\n---- the minimal program ----\n'
+        cat "$aside/minimal.err"
+    elif [[ -s $aside/err ]]; then
         printf '\n---- the replay ----\n'
         cat "$aside/err"
     fi
@@ -64,8 +92,18 @@ report() {
 # The first page of the report; the engine's stack only where the replay has no story of its own.
 show() {
     echo "$key" >>"${SHOWN:-/dev/null}"
-    awk '/^---- the replay/ { told = 1 } /^---- the engine/ && told { exit } { print }' "findings/$key/report.txt" | head -n 40
+    awk '/^---- the (replay|minimal program)/ { told = 1 } /^---- the engine/ && told { exit } { print }' "findings/$key/report.txt" | head -n 40
     echo "finding: findings/$key"
+}
+
+# ---- the smallest program, if the finding is a program that fails by itself ----
+. fuzz/smaller.sh
+trap : INT # Ctrl-C ends the minimising early, not the filing
+minimise() {
+    [[ $target == program && $status == [13] ]] || return 0
+    smaller "$lockstep" "$input" "$aside" "$key" || return 0
+    { timeout -k 1 60 "$lockstep" run "$aside/minimal.ops" >/dev/null 2>"$aside/minimal.err" </dev/null || true; } 2>/dev/null
+    sed -i "/^reproduce: /d; /^1 programs, /d; \\|^$aside/minimal.ops: |d" "$aside/minimal.err"
 }
 
 # ---- file it ----
@@ -85,8 +123,9 @@ done
 cp "$input" "$aside/input"
 echo "$target" >"$aside/target"
 [[ $target == program ]] && "$lockstep" show "$input" >"$aside/program.ops" 2>/dev/null || rm -f "$aside/program.ops"
+minimise
 report >"$aside/report.txt"
-rm "$aside/out" "$aside/err"
+rm -f "$aside"/{out,err,minimal.err}
 chmod 755 "$aside"
 mv -T "$aside" "findings/$key"
 show

@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* lockstep run: replays programs, and says whether pool and model agree. The work is done in a child, so that a crash, a sanitizer's
  * report or a hang becomes exit code 3 with the program's name, whatever else is in the list. */
+#include "child.h"
 #include "floors.h"
 #include "program_file.h"
 #include "verbs.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#define SANITIZER_EXIT_CODE 99
 
 struct run_options {
     struct rig_options rig;
@@ -235,27 +232,28 @@ static int run_all(const struct file_list *list, const struct run_options *optio
     return worst;
 }
 
+struct all_work {
+    const struct file_list *list;
+    const struct run_options *options;
+};
+
+static int do_all(void *context)
+{
+    const struct all_work *work = context;
+    return run_all(work->list, work->options);
+}
+
 static int run_in_child(const struct file_list *list, const struct run_options *options)
 {
-    int status;
-    fflush(stdout);
-    const pid_t pid = fork();
-    if (pid < 0) {
-        fprintf(stderr, "lockstep run: cannot fork: %s\n", strerror(errno));
+    struct all_work work = {list, options};
+    struct rig_ending ending;
+    if (rig_child_run(do_all, &work, &ending))
         return 2;
-    }
-    if (pid == 0)
-        exit(run_all(list, options));
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (WIFEXITED(status) && WEXITSTATUS(status) <= 2)
-        return WEXITSTATUS(status);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-        printf("crash: timeout after %u seconds in %s\n", options->timeout_seconds, under_way);
-    else if (WIFSIGNALED(status))
-        printf("crash: signal %d (%s) in %s\n", WTERMSIG(status), strsignal(WTERMSIG(status)), under_way);
-    else
-        printf("crash: a sanitizer's report in %s\n", under_way);
+    if (ending.kind == RIG_ENDED)
+        return ending.code;
+    fputs("crash: ", stdout);
+    rig_ending_print(stdout, &ending, options->timeout_seconds);
+    printf(" in %s\n", under_way);
     if (options->json)
         puts("{\"verdict\":\"crash\"}");
     return 3;
@@ -349,12 +347,21 @@ int rig_verb_run(int argc, char **argv)
 
 /* ---- show --expect ---- */
 
+/* The pool's run tells, since it agrees with the model; of a program that a broken pool diverges on, the model's own run does. */
 int rig_show_expect(struct rig_text *text)
 {
-    const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .ret_expect = text->expect};
+    struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .ret_expect = text->expect};
     struct rig_verdict verdict;
+    bool forks = false;
+    for (uint32_t i = 0; i < text->program.n_ops; i++)
+        forks = forks || text->program.ops[i].kind == RIG_FORK; /* the model has no children */
     rig_run(&text->program, &options, &verdict);
     free(verdict.report);
+    if (verdict.kind == RIG_DIVERGED && !forks) {
+        options.subject = &rig_subject_model;
+        rig_run(&text->program, &options, &verdict);
+        free(verdict.report);
+    }
     if (verdict.kind == RIG_AGREE)
         return 0;
     fprintf(stderr, "lockstep show: %s\n", verdict.line);
@@ -368,15 +375,15 @@ int rig_show_expect(struct rig_text *text)
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
-    return "exitcode=" TO_TEXT(SANITIZER_EXIT_CODE);
+    return "exitcode=" TO_TEXT(RIG_SANITIZER_EXIT_CODE);
 }
 const char *__ubsan_default_options(void);
 const char *__ubsan_default_options(void)
 {
-    return "print_stacktrace=1:exitcode=" TO_TEXT(SANITIZER_EXIT_CODE);
+    return "print_stacktrace=1:exitcode=" TO_TEXT(RIG_SANITIZER_EXIT_CODE);
 }
 const char *__tsan_default_options(void);
 const char *__tsan_default_options(void)
 {
-    return "exitcode=" TO_TEXT(SANITIZER_EXIT_CODE);
+    return "exitcode=" TO_TEXT(RIG_SANITIZER_EXIT_CODE);
 }

@@ -6,13 +6,16 @@
 
 #include "program.h"
 
-int rig_verb_run(int argc, char **argv);    /* verb_run.c */
-int rig_verb_doctor(int argc, char **argv); /* verb_doctor.c */
-int rig_verb_show(int argc, char **argv);   /* verb_text.c */
-int rig_verb_asm(int argc, char **argv);    /* verb_text.c */
-int rig_verb_gen(int argc, char **argv);    /* verb_gen.c */
-int rig_verb_image(int argc, char **argv);  /* verb_image.c */
-int rig_verb_fmt(int argc, char **argv);    /* verb_fmt.c */
+int rig_verb_run(int argc, char **argv);      /* verb_run.c */
+int rig_verb_doctor(int argc, char **argv);   /* verb_doctor.c */
+int rig_verb_show(int argc, char **argv);     /* verb_text.c */
+int rig_verb_asm(int argc, char **argv);      /* verb_text.c */
+int rig_verb_gen(int argc, char **argv);      /* verb_gen.c */
+int rig_verb_image(int argc, char **argv);    /* verb_image.c */
+int rig_verb_fmt(int argc, char **argv);      /* verb_fmt.c */
+int rig_verb_minimize(int argc, char **argv); /* verb_minimize.c */
+int rig_verb_emit_c(int argc, char **argv);   /* verb_emit_c.c */
+int rig_verb_verify(int argc, char **argv);   /* verb_verify.c */
 
 /* Sets every operation's expectation to what the model answers (verb_run.c). Returns 0, or 2 having said why. */
 int rig_show_expect(struct rig_text *text);

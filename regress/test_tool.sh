@@ -65,7 +65,7 @@ if ((EUID != 0)); then
 fi
 ln -s loop.ops loop.ops
 check "a link to itself is named" refuses "loop.ops: Too many levels of symbolic links" run loop.ops
-for verb in run show asm fmt gen doctor; do
+for verb in run show asm fmt gen minimize emit-c verify doctor; do
     check "$verb --help is on stdout" run 0 $verb --help
     check "$verb --help begins with its usage" has stdout "^usage: lockstep $verb"
 done
