@@ -100,6 +100,16 @@ swallow_afl() {
     find "${@:2}" -type f -size +0 -print0 | timeout 300 xargs -0 "$target"
 }
 
+# What ran before an input in the same process makes no difference to it.
+stays_stable() {
+    heading "afl: fuzz_program over the seeds in another order"
+    if fuzz/stability.sh build/afl/fuzz_program build/seeds; then
+        passed=$((passed + 1))
+    else
+        fail "afl: an input takes another way when others ran before it"
+    fi
+}
+
 # Every build tells the same of every program: verdict, hash of all states, counters.
 compare_builds() {
     local directory told first=
@@ -142,7 +152,10 @@ else
     skip fuzz "no clang here links with libFuzzer: make deps"
 fi
 if find_afl_clang -fsanitize=fuzzer >/dev/null; then
-    build ci seeds && build afl && over_seeds afl swallow_afl
+    if build ci seeds && build afl; then
+        over_seeds afl swallow_afl
+        stays_stable
+    fi
 else
     skip afl "no AFL++ here makes targets: make deps"
 fi

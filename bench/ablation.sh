@@ -3,7 +3,7 @@
 # Puts each historic bug of regress/bugs back into the pool, and has each engine look for it from an empty corpus, with our mutator and
 # with the engine's own by bytes, TRIALS times each, for LIMIT seconds at most; JOBS trials at a time. One line of OUT for each:
 #     bug  engine  mutator  trial  found|none  inputs  operations
-# What is there already is not done again. Ends with the table of fuzz/README.md: medians, and the quartiles around them.
+# What is there already is not done again. Ends with the tables of fuzz/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . .ci/toolchain.sh
@@ -50,7 +50,8 @@ trial() {
         env -u ASAN_OPTIONS AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1 AFL_FAST_CAL=1 \
             AFL_BENCH_UNTIL_CRASH=1 timeout -k 1 $((limit + 5)) afl-fuzz -i "$dir/corpus" -o "$dir/out" -t 1000 -G 5140 -V "$limit" -- \
             "$tree/build/afl/fuzz_program" >"$dir/log" 2>&1 </dev/null || true
-        [[ -z $(find "$dir/out" -path '*/crashes/id:*' 2>/dev/null) ]] || found=found
+        # A seed that crashes, as an empty program may, it only tells of.
+        [[ -z $(find "$dir/out" -path '*/crashes/id:*' 2>/dev/null) ]] && ! grep -qa 'results in a crash' "$dir/log" || found=found
     fi
     read -r inputs operations < <(od -An -v -tu8 -w16 -N16 "$RIG_COUNTERS")
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$found" "$inputs" "$operations" >>"$out"
@@ -70,25 +71,32 @@ for bug in "${bugs[@]}"; do
     done | xargs -0 -P "$jobs" -I{} bash -c 'trial {}'
 done
 
-# Where fewer than half of the trials found it, the median is not known: "-".
-echo
-echo '| bug | engine | mutator | found | inputs: median (quartiles) | operations: median (quartiles) |'
-echo '|---|---|---|--:|--:|--:|'
-sort -t$'\t' -k1,1V -k2,2r -k3,3r "$out" | awk -F'\t' '
-    function quantile(list, n, q,   i) { i = int(q * (n_all - 1)) + 1; return i <= n ? list[i] : "-" }
-    function sorted(values, n, list,   i, j, t) {
-        for (i = 1; i <= n; i++) list[i] = values[i]
-        for (i = 2; i <= n; i++) for (j = i; j > 1 && list[j - 1] > list[j]; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
-    }
-    function print_row(   a, b) {
-        if (!n_all) return
-        sorted(inputs, n, a); sorted(operations, n, b)
-        split(key, part, SUBSEP)
-        printf "| %s | %s | %s | %d of %d | %s (%s to %s) | %s (%s to %s) |\n", part[1], part[2], part[3], n, n_all,
-            quantile(a, n, .5), quantile(a, n, .25), quantile(a, n, .75), quantile(b, n, .5), quantile(b, n, .25), quantile(b, n, .75)
-    }
-    { k = $1 SUBSEP $2 SUBSEP $3 }
-    k != key { print_row(); key = k; n = n_all = 0 }
-    { n_all++ }
-    $5 == "found" { n++; inputs[n] = $6 + 0; operations[n] = $7 + 0 }
-    END { print_row() }'
+# Of each cell: the median, the quartiles around it, and how many found it if not all. Where fewer than half did, the median is not
+# known: "-".
+table() { # TITLE COLUMN
+    printf '\n| %s | libFuzzer, operations | libFuzzer, bytes | AFL++, operations | AFL++, bytes |\n|---|--:|--:|--:|--:|\n' "$1"
+    sort -t$'\t' -k1,1V "$out" | awk -F'\t' -v column="$2" '
+        { key = $1 SUBSEP $2 SUBSEP $3; n_all[key]++ }
+        !($1 in known) { known[$1] = 1; bugs[++n_bugs] = $1 }
+        $5 == "found" { value[key, ++n[key]] = $column + 0 }
+        function sort_cell(key,   i, j, t) {
+            for (i = 2; i <= n[key]; i++)
+                for (j = i; j > 1 && value[key, j - 1] > value[key, j]; j--) {
+                    t = value[key, j]; value[key, j] = value[key, j - 1]; value[key, j - 1] = t
+                }
+        }
+        function quantile(key, q,   i) { i = int(q * (n_all[key] - 1)) + 1; return i <= n[key] ? value[key, i] : "-" }
+        function cell(key) {
+            sort_cell(key)
+            return quantile(key, .5) " (" quantile(key, .25) " to " quantile(key, .75) ")" \
+                (n[key] < n_all[key] ? ", " n[key] + 0 " of " n_all[key] : "")
+        }
+        END {
+            for (i = 1; i <= n_bugs; i++)
+                printf "| %s | %s | %s | %s | %s |\n", bugs[i], cell(bugs[i] SUBSEP "libfuzzer" SUBSEP "operations"),
+                    cell(bugs[i] SUBSEP "libfuzzer" SUBSEP "bytes"), cell(bugs[i] SUBSEP "afl" SUBSEP "operations"),
+                    cell(bugs[i] SUBSEP "afl" SUBSEP "bytes")
+        }'
+}
+table "inputs until it is found" 6
+table "operations until it is found" 7
