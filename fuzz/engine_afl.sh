@@ -55,14 +55,6 @@ engine_start() {
     done
 }
 
-engine_runs() {
-    local pid
-    for pid in "${pids[@]}"; do
-        ! kill -0 "$pid" 2>/dev/null || return 0
-    done
-    return 1
-}
-
 engine_tick() { engine_runs; } # false when all have ended
 
 engine_end() {

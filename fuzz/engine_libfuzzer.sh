@@ -38,14 +38,6 @@ engine_start() {
     done
 }
 
-engine_runs() {
-    local pid
-    for pid in "${pids[@]}"; do
-        ! kill -0 "$pid" 2>/dev/null || return 0
-    done
-    return 1
-}
-
 # reap JOB: takes note of how its process ended
 reap() {
     local status=0

@@ -58,6 +58,13 @@ engine_check
 # ---- what is needed: room, tools, seeds ----
 run=''
 pids=() # of the engine's processes that run; each leads a group of its own, so that nothing which they started outlives us
+engine_runs() {
+    local pid
+    for pid in "${pids[@]}"; do
+        ! kill -0 "$pid" 2>/dev/null || return 0
+    done
+    return 1
+}
 kill_jobs() { # SIGNAL
     local pid
     for pid in "${pids[@]}"; do
