@@ -64,9 +64,10 @@ for file in corpus/**/*.ops regress/programs/*.ops; do
     [[ $file == corpus/evolved/* ]] ||
         "$lockstep" asm "$file" -o "$run/written/$(tr '/' '-' <<<"${file%.ops}")" || give_up "$file does not assemble"
 done
-# cover INTO FROM...: adds to INTO what covers more
+# cover INTO FROM...: adds to INTO what covers more: another edge or another count of the matrix that is not zero. How often would keep
+# many times as many.
 cover() {
-    "$engine" -set_cover_merge=1 -timeout=20 -rss_limit_mb=4096 -max_len=5140 "$@" >"$run/merge.log" 2>&1 </dev/null ||
+    "$engine" -set_cover_merge=1 -use_counters=0 -timeout=20 -rss_limit_mb=4096 -max_len=5140 "$@" >"$run/merge.log" 2>&1 </dev/null ||
         { tail -n 5 "$run/merge.log" >&2 && give_up "libFuzzer's merge failed"; }
 }
 # count_features DIRECTORY: what its files cover together
