@@ -84,7 +84,7 @@ static void print_row(const char *path, int name_width, const struct rig_module 
         return;
     }
     const char *maximum = memory->maximum_bytes == UINT64_MAX ? "none" : human(memory->maximum_bytes, texts[1]);
-    printf("%-*s  %10s  %10s  %8zu  %8zu  %10s  %4u  %10s  %8u ", name_width, base_name(path),
+    printf("%-*s  %10s  %10s  %8zu  %8zu  %10s  %4u  %10s  %8u", name_width, base_name(path),
            human(memory->minimum_bytes, texts[0]), maximum, module->wasm.n_segments, module->wasm.n_other_segments,
            human(rig_module_data_bytes(module), texts[2]), module->n_runs, human(module->image_bytes, texts[3]),
            module->n_mappings);
