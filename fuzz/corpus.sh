@@ -113,6 +113,7 @@ before=$(find corpus/evolved -name '*.ops' | wc -l)
 cp "${kept[@]}" corpus/.evolved.new
 chmod 644 corpus/.evolved.new/*
 changes=$(diff -rq corpus/evolved corpus/.evolved.new | wc -l || true)
+trap '' INT TERM HUP # these two belong together
 mv corpus/evolved corpus/.evolved.old
 mv corpus/.evolved.new corpus/evolved
 rm -rf corpus/.evolved.old
