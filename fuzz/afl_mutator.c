@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The mutator as a library for AFL++ (AFL_CUSTOM_MUTATOR_LIBRARY; AFL++'s docs/custom_mutators.md): mutants and splices by whole
  * operations, and trimming by whole operations: halves, quarters, ... single ones, from the back, each time as long as the path
- * through the target stays the same. AFL++ ships no header for this; it looks the functions up by name. */
+ * through the target stays the same. */
+#include "afl_mutator.h"
 #include "mutate.h"
 
 #include <stdlib.h>
@@ -17,14 +18,6 @@ struct afl_mutator {
     struct rig_program kept;
     uint32_t at, n;
 };
-
-void *afl_custom_init(void *afl, unsigned seed);
-void afl_custom_deinit(void *data);
-size_t afl_custom_fuzz(void *data, uint8_t *bytes, size_t n_bytes, uint8_t **ret_bytes, uint8_t *other_bytes,
-                       size_t n_other_bytes, size_t n_max);
-int32_t afl_custom_init_trim(void *data, uint8_t *bytes, size_t n_bytes);
-size_t afl_custom_trim(void *data, uint8_t **ret_bytes);
-int32_t afl_custom_post_trim(void *data, uint8_t success);
 
 void *afl_custom_init(void *afl, unsigned seed)
 {

@@ -2,15 +2,8 @@
 /* The mutator as AFL++ calls it: mutants are programs of at most the size that is allowed, and trimming leaves what matters. */
 #include "harness.h"
 
+#include "afl_mutator.h"
 #include "program.h"
-
-void *afl_custom_init(void *afl, unsigned seed);
-void afl_custom_deinit(void *data);
-size_t afl_custom_fuzz(void *data, uint8_t *bytes, size_t n_bytes, uint8_t **ret_bytes, uint8_t *other_bytes,
-                       size_t n_other_bytes, size_t n_max);
-int32_t afl_custom_init_trim(void *data, uint8_t *bytes, size_t n_bytes);
-size_t afl_custom_trim(void *data, uint8_t **ret_bytes);
-int32_t afl_custom_post_trim(void *data, uint8_t success);
 
 static uint32_t count_kind(const uint8_t *bytes, size_t n_bytes, unsigned kind, uint32_t *ret_n_ops)
 {
