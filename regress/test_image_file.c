@@ -466,6 +466,30 @@ static void test_image_file__short_reads_make_whole_images(void)
     close_pool(pool);
 }
 
+/* As after a truncate by somebody else, right behind the look at the file's length. */
+static int next_data_of_one_page(const struct cow_sys_table *self, int fd, uint64_t offset_bytes,
+                                 uint64_t *ret_begin_bytes, uint64_t *ret_end_bytes)
+{
+    (void)self;
+    (void)fd;
+    *ret_begin_bytes = offset_bytes ? page : 0;
+    *ret_end_bytes = page;
+    return 0;
+}
+
+static void test_image_file__one_that_is_truncated_meanwhile_is_no_hole(void)
+{
+    struct faulty kernel = faulty_kernel();
+    struct cow_pool *pool = open_pool(&kernel.table);
+    const int plain = make_file("#####", 0), sealed = make_file("#####", F_SEAL_WRITE | F_SEAL_SHRINK);
+    kernel.table.next_data = next_data_of_one_page;
+    expect_result(pool, 5 * page, range_of(plain, COW_FILE_GUARDED, 0, 5, 0), -EIO);
+    expect_result(pool, 5 * page, range_of(plain, COW_FILE_VOUCHED, 0, 5, 0), -EIO);
+    expect_result(pool, 5 * page, range_of(sealed, COW_FILE_GUARDED, 0, 5, 0), -EIO);
+    CHECK_EQ(close(plain) | close(sealed), 0);
+    close_pool(pool);
+}
+
 int main(void)
 {
     page = fixture_page();
@@ -483,5 +507,6 @@ int main(void)
     RUN(test_image_file__a_copy_does_not_follow_the_file);
     RUN(test_image_file__one_that_was_vouched_for_shows_every_change);
     RUN(test_image_file__short_reads_make_whole_images);
+    RUN(test_image_file__one_that_is_truncated_meanwhile_is_no_hole);
     return 0;
 }
