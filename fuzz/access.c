@@ -41,9 +41,8 @@ static bool resolve_range(const struct rig_run *run, const struct rig_lease *lea
     return end >= begin;
 }
 
-/* The same, cut to [0, limit). */
-static bool resolve_cut_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op,
-                              uint64_t limit, uint64_t *ret_offset, uint64_t *ret_length_bytes)
+bool rig_resolve_cut_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op,
+                           uint64_t limit, uint64_t *ret_offset, uint64_t *ret_length_bytes)
 {
     int64_t begin;
     uint64_t length_bytes;
@@ -191,7 +190,7 @@ struct rig_outcome rig_operate_guest(struct rig_run *run, const struct rig_op *o
 static struct rig_outcome scribble(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease)
 {
     uint64_t offset, length_bytes;
-    if (!resolve_cut_range(run, lease, op, ref_accessible_bytes(lease->model), &offset, &length_bytes))
+    if (!rig_resolve_cut_range(run, lease, op, ref_accessible_bytes(lease->model), &offset, &length_bytes))
         return noop;
     rig_write_stamps(run, lease, offset, length_bytes);
     return ok;
@@ -282,7 +281,7 @@ struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op
     const uint64_t limit = run->stride_bytes < RIG_MAX_LENGTH_BYTES ? run->stride_bytes : RIG_MAX_LENGTH_BYTES;
     /* Without a guard, the bytes behind a full slot are another's: the kernel would be right to touch them. */
     if (!run->ops->host_read || !run->ops->host_write ||
-        !resolve_cut_range(run, lease, op, limit, &offset, &length_bytes) ||
+        !rig_resolve_cut_range(run, lease, op, limit, &offset, &length_bytes) ||
         run->ops->memory(run->subject, lease->handle, &memory) != COW_OK)
         return noop;
     return op->kind == RIG_HOSTREAD ? host_read(run, lease, offset, length_bytes)

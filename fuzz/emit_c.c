@@ -165,9 +165,9 @@ static uint32_t choose_slot(const void *image, uint64_t initial_bytes)
     uint32_t warm = RIG_MAX_SLOTS, bare = RIG_MAX_SLOTS, oldest = RIG_MAX_SLOTS;
     for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
         const struct rig_slot *slot = &run->slots[i];
-        if (slot->live)
+        if (slot->state == RIG_SLOT_LIVE)
             continue;
-        if (!slot->paved) {
+        if (slot->state != RIG_SLOT_IDLE) {
             bare = bare == RIG_MAX_SLOTS || rec.bare_since[i] < rec.bare_since[bare] ? i : bare;
             continue;
         }

@@ -5,6 +5,7 @@
 #include "state.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 static void check_image(struct rig_run *run, const struct rig_image *image)
 {
@@ -104,19 +105,45 @@ static void sweep(struct rig_run *run)
 
 /* ---- giving back ---- */
 
+static void check_unmapped(struct rig_run *run, uintptr_t begin, uintptr_t end)
+{
+    struct rig_vma vma;
+    if (begin < end && rig_kernel_vma(begin, &vma) && vma.begin < end)
+        rig_diverge(run, "leak", "mapping", "after closing, %ju bytes of the reservation are still mapped",
+                    (uintmax_t)(vma.end < end ? vma.end : end) - (vma.begin > begin ? vma.begin : begin));
+}
+
+/* A slot that is lost may have become somebody else's: what is mapped there must stay. Here it is nobody's, and goes now. */
+static void check_kept(struct rig_run *run, uintptr_t begin, uintptr_t end)
+{
+    struct rig_vma vma = {.end = begin};
+    while (vma.end < end && rig_kernel_vma(vma.end, &vma) && vma.begin <= begin)
+        begin = vma.end;
+    if (begin < end)
+        rig_diverge(run, "leak", "unmapped", "closing has unmapped a slot that may be somebody else's");
+    else
+        munmap((void *)(end - run->capacity_bytes), run->capacity_bytes);
+}
+
 static void close_subject(struct rig_run *run)
 {
     uintptr_t base = 0;
     size_t length_bytes = 0;
-    struct rig_vma vma;
     if (run->ops->range)
         run->ops->range(run->subject, &base, &length_bytes);
     if (!rig_same_result(run, COW_OK, run->ops->close(run->subject)))
         return;
     run->subject = NULL;
-    if (length_bytes && rig_kernel_vma(base, &vma) && vma.begin < base + length_bytes)
-        rig_diverge(run, "leak", "mapping", "after closing, something is still mapped %ju bytes into the reservation",
-                    (uintmax_t)(vma.begin > base ? vma.begin - base : 0));
+    const uintptr_t end = base + length_bytes;
+    for (uint32_t i = 0; i < run->geometry.n_slots && length_bytes && run->capacity_bytes; i++) {
+        const uintptr_t slot = end - (run->geometry.n_slots - i) * run->stride_bytes;
+        if (run->slots[i].state != RIG_SLOT_LOST)
+            continue;
+        check_unmapped(run, base, slot);
+        check_kept(run, slot, slot + run->capacity_bytes);
+        base = slot + run->capacity_bytes;
+    }
+    check_unmapped(run, base, end);
 }
 
 static void give_back(struct rig_run *run)
@@ -137,12 +164,17 @@ static void give_back(struct rig_run *run)
 
 void rig_end(struct rig_run *run)
 {
+    if (run->kernel) { /* from here on nothing fails: what failures have left behind must show */
+        rig_faulty_disarm(run->kernel);
+        rig_faulty_begin(run->kernel);
+    }
     rig_observe(run, RIG_OBSERVE_FULL);
     for (uint32_t i = 0; i < RIG_N_IMAGES && !run->failed && run->ops->read_image; i++)
         if (run->images[i].subject)
             check_image(run, &run->images[i]);
     if (!run->failed)
         release_all(run);
+    rig_close_pins(run);
     rig_check_calls(run);
     if (!run->failed && run->program->world.sweep)
         sweep(run);

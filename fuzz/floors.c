@@ -48,7 +48,8 @@ static int floor_share(FILE *out, const char *what, uint64_t part, uint64_t whol
 /* Operations that can be refused: the rest can only succeed or do nothing. */
 static bool is_fallible(unsigned kind)
 {
-    return kind != RIG_DATA && kind != RIG_DROP && kind != RIG_FLUSH && kind != RIG_FORK;
+    return kind != RIG_DATA && kind != RIG_DROP && kind != RIG_FLUSH && kind != RIG_FORK && kind != RIG_UNPIN &&
+           kind != RIG_FAULT;
 }
 
 static bool is_built(unsigned kind)

@@ -4,38 +4,9 @@
  * harmful: every program is legal. Lengths are counted in *steps*, the world's unit, so that they are multiples of it.
  *
  * One operation in about sixteen is wrong on purpose: a stale handle, a place outside. */
-#include "program.h"
+#include "sketch.h"
 
 #include <string.h>
-
-#define PAGE_BYTES 4096u
-#define MAX_DATA_BYTES 6000u
-
-struct sketch_image {
-    bool exists;
-    uint32_t extent_bytes, data_end_bytes;
-    uint8_t n_segments;
-    uint32_t segment_bytes[RIG_MAX_SEGMENT + 1];
-};
-
-struct sketch_register {
-    bool is_live, is_dirty;
-    uint8_t image;
-    uint32_t steps, initial_steps, max_steps;
-};
-
-struct sketch {
-    struct rig_random *random;
-    struct rig_world *world;
-    uint8_t step_unit; /* a length of k steps is written k * step_n of this unit */
-    uint32_t step_n, step_bytes, max_steps;
-    uint32_t n_live;
-    uint32_t n_pending_data; /* data operations that the newest image still gets */
-    uint8_t newest;
-    bool has_dropped;
-    struct sketch_image images[RIG_N_IMAGES];
-    struct sketch_register registers[RIG_N_REGISTERS];
-};
 
 uint64_t rig_random_next(struct rig_random *random)
 {
@@ -50,37 +21,12 @@ uint32_t rig_random_below(struct rig_random *random, uint32_t bound)
     return bound ? (uint32_t)((rig_random_next(random) >> 32) * bound >> 32) : 0;
 }
 
-static uint32_t below(const struct sketch *sketch, uint32_t bound)
-{
-    return rig_random_below(sketch->random, bound);
-}
-
-static bool one_in(const struct sketch *sketch, uint32_t n)
-{
-    return below(sketch, n) == 0;
-}
-
-static uint32_t at_most(uint32_t value, uint32_t limit)
-{
-    return value < limit ? value : limit;
-}
-
 /* ---- sizes and places ---- */
-
-static struct rig_size bytes_of(uint32_t n)
-{
-    return (struct rig_size){.n = n, .unit = RIG_UNIT_BYTES};
-}
 
 static struct rig_size steps_of(const struct sketch *sketch, uint32_t steps)
 {
     uint32_t n = steps * sketch->step_n;
     return (struct rig_size){.n = n, .unit = n ? sketch->step_unit : (uint8_t)RIG_UNIT_BYTES};
-}
-
-static struct rig_at place(unsigned edge, bool minus, uint32_t n_bytes)
-{
-    return (struct rig_at){.edge = (uint8_t)edge, .minus = minus && n_bytes, .offset = bytes_of(n_bytes)};
 }
 
 /* Below `limit`, most often beside a multiple of the page. */
@@ -133,7 +79,7 @@ static int some_register(const struct sketch *sketch, bool live)
     return -1;
 }
 
-static struct sketch_register *live_register(const struct sketch *sketch, struct rig_op *op)
+struct sketch_register *rig_sketch_live(const struct sketch *sketch, struct rig_op *op)
 {
     int reg = some_register(sketch, true);
     if (reg < 0)
@@ -142,13 +88,8 @@ static struct sketch_register *live_register(const struct sketch *sketch, struct
     return (struct sketch_register *)&sketch->registers[reg];
 }
 
-static uint32_t length_of(const struct sketch *sketch, const struct sketch_register *reg)
-{
-    return reg->steps * sketch->step_bytes;
-}
-
 /* Where `width` bytes fit, near something interesting; the caller made sure that length >= width. */
-static struct rig_at inside(const struct sketch *sketch, const struct sketch_register *reg, uint32_t width)
+struct rig_at rig_sketch_inside(const struct sketch *sketch, const struct sketch_register *reg, uint32_t width)
 {
     uint32_t length = length_of(sketch, reg);
     uint32_t slack = length - width;
@@ -282,7 +223,7 @@ static bool gen_instantiate(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_reuse(struct sketch *sketch, struct rig_op *op)
 {
-    if (!live_register(sketch, op))
+    if (!rig_sketch_live(sketch, op))
         return false;
     move_in(sketch, op);
     return true;
@@ -291,12 +232,12 @@ static bool gen_reuse(struct sketch *sketch, struct rig_op *op)
 /* A range in the accessible bytes: by length, or up to an edge. */
 static bool gen_range(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     if (!reg || !reg->steps)
         return false;
     uint32_t length = length_of(sketch, reg);
     uint32_t width = 1 + below(sketch, at_most(length, one_in(sketch, 3) ? 2 * PAGE_BYTES : 64));
-    op->at = inside(sketch, reg, width);
+    op->at = rig_sketch_inside(sketch, reg, width);
     op->len = bytes_of(width);
     if (one_in(sketch, 3)) {
         op->form = RIG_RANGE_TO;
@@ -316,23 +257,23 @@ static bool gen_fill(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_access(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     op->width = (uint8_t)(1u << below(sketch, 5));
     if (!reg || length_of(sketch, reg) < op->width)
         return false;
-    op->at = one_in(sketch, 14) ? outside(sketch) : inside(sketch, reg, op->width);
+    op->at = one_in(sketch, 14) ? outside(sketch) : rig_sketch_inside(sketch, reg, op->width);
     reg->is_dirty |= op->kind == RIG_STORE;
     return true;
 }
 
 static bool gen_copy(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     if (!reg || !reg->steps || !(reg->is_dirty || reg->image < RIG_N_IMAGES))
         return false;
     uint32_t length = 1 + below(sketch, at_most(length_of(sketch, reg), 300));
-    op->at = inside(sketch, reg, length);
-    op->other = inside(sketch, reg, length);
+    op->at = rig_sketch_inside(sketch, reg, length);
+    op->other = rig_sketch_inside(sketch, reg, length);
     op->len = bytes_of(length);
     reg->is_dirty = true;
     return true;
@@ -340,7 +281,7 @@ static bool gen_copy(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_init(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     if (!reg || reg->image >= RIG_N_IMAGES || !sketch->images[reg->image].n_segments)
         return false;
     const struct sketch_image *image = &sketch->images[reg->image];
@@ -350,7 +291,7 @@ static bool gen_init(struct sketch *sketch, struct rig_op *op)
     uint32_t length = 1 + below(sketch, room - from);
     if (length > length_of(sketch, reg))
         return false;
-    op->at = inside(sketch, reg, length);
+    op->at = rig_sketch_inside(sketch, reg, length);
     op->len2 = bytes_of(from);
     op->len = bytes_of(length);
     reg->is_dirty = true;
@@ -359,7 +300,7 @@ static bool gen_init(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_probe(struct sketch *sketch, struct rig_op *op)
 {
-    if (!live_register(sketch, op))
+    if (!rig_sketch_live(sketch, op))
         return false;
     op->at = outside(sketch);
     return true;
@@ -367,7 +308,7 @@ static bool gen_probe(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_grow(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     if (reg && one_in(sketch, 20)) {
         op->form = RIG_GROW_HUGE;
         return true;
@@ -389,7 +330,7 @@ static bool gen_grow(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_reset(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     if (!reg || (!reg->is_dirty && reg->steps == reg->initial_steps))
         return false;
     reg->is_dirty = false;
@@ -399,7 +340,7 @@ static bool gen_reset(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_release(struct sketch *sketch, struct rig_op *op)
 {
-    struct sketch_register *reg = live_register(sketch, op);
+    struct sketch_register *reg = rig_sketch_live(sketch, op);
     if (!reg)
         return false;
     reg->is_live = false;
@@ -419,15 +360,17 @@ static const struct {
     uint8_t weight;
     bool (*generate)(struct sketch *sketch, struct rig_op *op);
 } generators[RIG_N_KINDS] = {
-    [RIG_IMAGE] = {8, gen_image},      [RIG_DATA] = {0, gen_data},
-    [RIG_DROP] = {5, gen_drop},        [RIG_INSTANTIATE] = {40, gen_instantiate},
-    [RIG_REUSE] = {26, gen_reuse},     [RIG_STORE] = {44, gen_access},
-    [RIG_LOAD] = {5, gen_access},      [RIG_FILL] = {12, gen_fill},
-    [RIG_COPY] = {6, gen_copy},        [RIG_INIT] = {6, gen_init},
-    [RIG_SCRIBBLE] = {10, gen_range},  [RIG_HOSTREAD] = {2, gen_range},
-    [RIG_HOSTWRITE] = {6, gen_range},  [RIG_PROBE] = {8, gen_probe},
-    [RIG_GROW] = {36, gen_grow},       [RIG_RESET] = {16, gen_reset},
-    [RIG_RELEASE] = {16, gen_release}, [RIG_FLUSH] = {5, gen_flush},
+    [RIG_IMAGE] = {8, gen_image},       [RIG_DATA] = {0, gen_data},
+    [RIG_DROP] = {5, gen_drop},         [RIG_INSTANTIATE] = {40, gen_instantiate},
+    [RIG_REUSE] = {26, gen_reuse},      [RIG_STORE] = {44, gen_access},
+    [RIG_LOAD] = {5, gen_access},       [RIG_FILL] = {12, gen_fill},
+    [RIG_COPY] = {6, gen_copy},         [RIG_INIT] = {6, gen_init},
+    [RIG_SCRIBBLE] = {10, gen_range},   [RIG_HOSTREAD] = {2, gen_range},
+    [RIG_HOSTWRITE] = {6, gen_range},   [RIG_PROBE] = {8, gen_probe},
+    [RIG_GROW] = {36, gen_grow},        [RIG_RESET] = {16, gen_reset},
+    [RIG_RELEASE] = {16, gen_release},  [RIG_FLUSH] = {5, gen_flush},
+    [RIG_ADVISE] = {3, rig_gen_advise}, [RIG_PIN] = {3, rig_gen_pin},
+    [RIG_UNPIN] = {3, rig_gen_unpin},   [RIG_FAULT] = {24, rig_gen_fault},
 };
 
 /* A handle that has lost its lease, or never had one: must be refused, whatever is asked of it. */
@@ -488,6 +431,8 @@ static void generate_op(struct sketch *sketch, uint32_t i, struct rig_op *op)
         return;
     }
     sketch->n_pending_data = 0;
+    if (i == 0 && one_in(sketch, 4) && generate_kind(sketch, RIG_FAULT, op))
+        return;
     if (i == 0 && generate_kind(sketch, RIG_IMAGE, op))
         return;
     if (one_in(sketch, 24) && make_stale(sketch, op))
@@ -557,6 +502,7 @@ void rig_program_generate(struct rig_random *random, uint32_t n_ops, struct rig_
     struct sketch sketch = begin_sketch(random, &ret_program->world);
     memset(ret_program, 0, sizeof *ret_program);
     generate_world(&sketch);
+    sketch.has_faults = one_in(&sketch, 6);
     ret_program->n_ops = at_most(n_ops, RIG_MAX_OPS);
     for (uint32_t i = 0; i < ret_program->n_ops; i++)
         generate_op(&sketch, i, &ret_program->ops[i]);

@@ -34,7 +34,7 @@ static bool makes_image(unsigned kind)
 
 static bool needs_lease(unsigned kind)
 {
-    return !makes_image(kind) && kind != RIG_DROP && kind != RIG_INSTANTIATE && kind != RIG_FLUSH;
+    return !makes_image(kind) && kind != RIG_DROP && kind != RIG_INSTANTIATE && kind != RIG_FLUSH && kind != RIG_FAULT;
 }
 
 /* ---- the worlds ---- */
@@ -206,6 +206,8 @@ static unsigned some_tenant(const struct sketch *sketch)
 static void emit_range(struct sketch *sketch, unsigned kind, unsigned reg)
 {
     struct rig_op op = {.kind = (uint8_t)kind, .reg = (uint8_t)reg, .at = subject_of(sketch, reg), .len = bytes_of(16)};
+    if (kind == RIG_ADVISE)
+        op.choice = (uint8_t)(sketch->motif % RIG_N_ADVICES);
     if (kind == RIG_HOSTREAD)
         op.at = reading_place(sketch, reg, 16);
     if (kind == RIG_SCRIBBLE && sketch->is_first && sketch->second == RIG_GROW) /* which makes the slack visible */
@@ -256,9 +258,30 @@ static void emit_on_lease(struct sketch *sketch, unsigned kind, unsigned reg)
         op.form = RIG_FORK_STORE;
         op.at = subject_of(sketch, reg);
         break;
+    case RIG_PIN:
+    case RIG_UNPIN:
+        op.form = RIG_PIN_WHOLE;
+        break;
     default: /* reset */
         break;
     }
+    emit(sketch, op);
+}
+
+/* The call that the second operation makes first, or one that comes later; each time it fails otherwise. */
+static void emit_fault(struct sketch *sketch)
+{
+    static const uint8_t calls[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_MMAP};
+    struct rig_op op = {.kind = RIG_FAULT, .choice = calls[sketch->motif % 3], .len = bytes_of(1)};
+    if (sketch->second == RIG_GROW)
+        op.choice = RIG_CALL_FTRUNCATE;
+    else if (sketch->second == RIG_RESET || sketch->second == RIG_RELEASE)
+        op.choice = RIG_CALL_MADVISE;
+    else if (sketch->second == RIG_INSTANTIATE || sketch->second == RIG_REUSE || sketch->second == RIG_FLUSH)
+        op.choice = RIG_CALL_MMAP;
+    else if (makes_image(sketch->second))
+        op.choice = RIG_CALL_PWRITE;
+    op.error = (uint8_t)(sketch->motif % RIG_N_ERRORS);
     emit(sketch, op);
 }
 
@@ -296,7 +319,16 @@ static void emit_kind(struct sketch *sketch, unsigned kind, unsigned reg)
     case RIG_SCRIBBLE:
     case RIG_HOSTREAD:
     case RIG_HOSTWRITE:
+    case RIG_ADVISE:
         emit_range(sketch, kind, reg);
+        break;
+    case RIG_FAULT:
+        emit_fault(sketch);
+        break;
+    case RIG_UNPIN:
+        if (sketch->first != RIG_PIN)
+            emit_on_lease(sketch, RIG_PIN, reg);
+        emit_on_lease(sketch, kind, reg);
         break;
     default:
         emit_on_lease(sketch, kind, reg);

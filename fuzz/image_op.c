@@ -121,9 +121,12 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     if (model == COW_OK)
         rig_expect_image(run, &image);
     const int subject = create_on_subject(run, extent_bytes, &image);
-    if (!rig_same_result(run, model, subject) || model != COW_OK) {
+    const bool is_fault = rig_is_fault(run, model, subject);
+    if (is_fault || !rig_same_result(run, model, subject) || model != COW_OK) {
         if (model == COW_OK)
             ref_image_free(image.model);
+        if (is_fault)
+            return rig_failed_leaving_nothing(run, subject);
         return (struct rig_outcome){.kind = RIG_OUTCOME_REFUSED, .refusal = model};
     }
     rig_keep_image(run, image.model);

@@ -12,10 +12,17 @@ static void bump(uint8_t *counter)
         ++*counter;
 }
 
+int rig_result_class(const struct rig_outcome *outcome)
+{
+    if (outcome->kind == RIG_OUTCOME_TRAP)
+        return RIG_BOUNDS + 1;
+    return outcome->kind == RIG_OUTCOME_ERROR ? RIG_BOUNDS + 2 : outcome->refusal;
+}
+
 static bool has_lease(const struct rig_op *op)
 {
     return op->kind != RIG_IMAGE && op->kind != RIG_DATA && op->kind != RIG_DROP && op->kind != RIG_FLUSH &&
-           op->kind != RIG_FORK && op->kind != RIG_INSTANTIATE;
+           op->kind != RIG_FORK && op->kind != RIG_FAULT && op->kind != RIG_INSTANTIATE;
 }
 
 static bool writes(const struct rig_op *op)
@@ -57,7 +64,7 @@ void rig_matrix_after(struct rig_run *run, const struct rig_op *op, const struct
     struct rig_met *met = &run->met;
     if (!matrix || outcome->kind == RIG_OUTCOME_NOOP)
         return;
-    const int result = outcome->kind == RIG_OUTCOME_TRAP ? RIG_BOUNDS + 1 : outcome->refusal;
+    const int result = rig_result_class(outcome);
     bump(&matrix->results[op->kind][op->at.edge][result]);
     if (op->kind == RIG_INSTANTIATE && outcome->kind == RIG_OUTCOME_OK)
         see_lease(run, op);
@@ -113,7 +120,7 @@ static void print_pairs(FILE *out, const struct rig_matrix *matrix)
 
 static const char *result_name(unsigned result)
 {
-    return result == RIG_BOUNDS + 1 ? "trap" : rig_result_name((int)result);
+    return result == RIG_BOUNDS + 2 ? "error" : result == RIG_BOUNDS + 1 ? "trap" : rig_result_name((int)result);
 }
 
 static void print_results(FILE *out, const struct rig_matrix *matrix)

@@ -11,8 +11,8 @@
 /* Before the operation, of the slot that it is about: 0 no live instance; else 1 + grown + 2 * written + 4 * has an image. Of an
  * instantiate, after it: 1 + shorter than the slot's tenant before + 2 * warm + 4 * has an image. */
 enum { RIG_N_SLOT_STATES = 9 };
-/* Fine, a refusal, the engine's own refusal, a trap. */
-enum { RIG_N_RESULTS = COW_N_REFUSALS + 2 };
+/* Fine, a refusal, the engine's own refusal, a trap, an injected error. */
+enum { RIG_N_RESULTS = COW_N_REFUSALS + 3 };
 
 /* Counters that stop at 255; bytes and nothing else, so that an engine can have them as they are. */
 struct rig_matrix {

@@ -117,7 +117,7 @@ static void swap(const struct mutation *mutation)
 static bool has_register(const struct rig_op *op)
 {
     return op->kind != RIG_IMAGE && op->kind != RIG_DATA && op->kind != RIG_DROP && op->kind != RIG_FLUSH &&
-           op->kind != RIG_FORK;
+           op->kind != RIG_FORK && op->kind != RIG_FAULT;
 }
 
 /* One operation, or all from there on: the same story about another instance. */
@@ -181,7 +181,7 @@ static void flip_swarm(const struct mutation *mutation)
 }
 
 /* (M1): what the world disables is not there, and one fork, in one mutant of eight, is enough: it costs as much as some hundred
- * other operations. */
+ * other operations. No lies: they would be found. */
 static void obey_world(const struct mutation *mutation)
 {
     struct rig_program *program = mutation->program;
@@ -189,7 +189,9 @@ static void obey_world(const struct mutation *mutation)
     uint32_t n = 0;
     for (uint32_t i = 0; i < program->n_ops; i++) {
         const bool is_fork = program->ops[i].kind == RIG_FORK;
-        const bool stays = is_fork ? may_fork : (program->world.enabled & RIG_BIT(program->ops[i].kind)) != 0;
+        const bool is_lie = program->ops[i].kind == RIG_FAULT && program->ops[i].form == RIG_FAULT_LIE;
+        const bool stays =
+            is_fork ? may_fork : !is_lie && (program->world.enabled & RIG_BIT(program->ops[i].kind)) != 0;
         may_fork = may_fork && !is_fork;
         if (stays)
             program->ops[n++] = program->ops[i];

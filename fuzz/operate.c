@@ -77,10 +77,11 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
     struct cow_memory memory;
     const int model = ref_instantiate(&run->model, image->model, initial_bytes, max_bytes, &lease.model);
     const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
-    if (!rig_same_result(run, model, subject)) {
+    const bool is_fault = rig_is_fault(run, model, subject);
+    if (is_fault || !rig_same_result(run, model, subject)) {
         if (model == COW_OK)
             (void)ref_release(lease.model);
-        return refused(model);
+        return is_fault ? rig_failed(run, subject) : refused(model);
     }
     if (model != COW_OK)
         return refused(model);
@@ -123,11 +124,17 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
     if (lease->model) {
         rig_expect_reset(run, lease);
         count_reset(run, lease);
+        rig_settle_pins(run, lease);
         rig_place_release(run, lease);
     }
     const int model = ref_release(lease->model);
     lease->model = NULL;
-    (void)rig_same_result(run, model, run->ops->release(run->subject, lease->handle));
+    const int subject = run->ops->release(run->subject, lease->handle);
+    if (rig_is_fault(run, model, subject)) {
+        rig_check_retired(run, lease);
+        return rig_failed(run, subject);
+    }
+    (void)rig_same_result(run, model, subject);
     return refused(model);
 }
 
@@ -136,10 +143,19 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
     if (lease->model) {
         rig_expect_reset(run, lease);
         count_reset(run, lease);
+        rig_settle_pins(run, lease);
         lease->reached_bytes = lease->peak_bytes > lease->reached_bytes ? lease->peak_bytes : lease->reached_bytes;
     }
     const int model = ref_reset(lease->model);
-    (void)rig_same_result(run, model, run->ops->reset(run->subject, lease->handle));
+    const int subject = run->ops->reset(run->subject, lease->handle);
+    if (rig_is_fault(run, model, subject)) {
+        rig_place_release(run, lease);
+        (void)ref_release(lease->model);
+        lease->model = NULL;
+        rig_check_retired(run, lease);
+        return rig_failed(run, subject);
+    }
+    (void)rig_same_result(run, model, subject);
     return refused(model);
 }
 
@@ -147,10 +163,15 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
 {
     uint64_t model_old = 0, subject_old = 0;
     struct ref_memory *memory = lease->model;
+    const uint64_t length_bytes = memory ? memory->length_bytes : 0;
     const int model = ref_grow(memory, delta_bytes, &model_old);
     if (memory && model == COW_OK)
         rig_expect_grow(run, model_old, memory->length_bytes);
     const int subject = run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old);
+    if (rig_is_fault(run, model, subject)) {
+        memory->length_bytes = length_bytes; /* what was added to the model's bytes is not looked at again */
+        return rig_failed(run, subject);
+    }
     if (!rig_same_result(run, model, subject) || model != COW_OK || !memory)
         return refused(model);
     if (model_old != subject_old)
@@ -232,14 +253,8 @@ static void check_stripped(struct rig_run *run, uint32_t slots)
     }
 }
 
-void rig_flush(struct rig_run *run)
+static void check_dead_bytes(struct rig_run *run)
 {
-    const uint32_t stripped = rig_expect_flush(run);
-    if (!rig_same_result(run, COW_OK, run->ops->flush(run->subject)))
-        return;
-    check_stripped(run, stripped);
-    if (!run->ops->dead_bytes)
-        return;
     const uint64_t expected = rig_dead_bytes(run), dead_bytes = run->ops->dead_bytes(run->subject);
     if (dead_bytes != expected)
         rig_diverge(run, "statistics", "dead-image-bytes",
@@ -247,6 +262,19 @@ void rig_flush(struct rig_run *run)
                     (uintmax_t)expected);
 }
 
+struct rig_outcome rig_flush(struct rig_run *run)
+{
+    const uint32_t stripped = rig_expect_flush(run);
+    const int subject = run->ops->flush(run->subject);
+    const bool is_fault = rig_is_fault(run, COW_OK, subject);
+    if (!is_fault && !rig_same_result(run, COW_OK, subject))
+        return rig_failed(run, subject);
+    rig_end_faults(run);
+    check_stripped(run, stripped);
+    if (run->ops->dead_bytes)
+        check_dead_bytes(run);
+    return is_fault ? rig_failed(run, subject) : ok;
+}
 static const char *child(struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op)
 {
     uint8_t bytes[16] = {0xee};
@@ -268,7 +296,11 @@ static struct rig_outcome do_fork(struct rig_run *run, const struct rig_op *op)
     const struct rig_lease *lease = rig_pick_lease(run, op);
     if (!run->ops->in_child || pipe(ends))
         return noop;
+    if (run->kernel)
+        run->kernel->suspended = true; /* fork handlers make calls too */
     const pid_t pid = fork();
+    if (run->kernel)
+        run->kernel->suspended = pid == 0;
     if (pid == 0) {
         const char *broken = child(run, lease, op);
         _exit(broken && write(ends[1], broken, strlen(broken)) >= 0 ? 1 : 0);
@@ -302,12 +334,16 @@ static struct rig_outcome operate_on_lease(struct rig_run *run, const struct rig
         return reset(run, lease);
     case RIG_RELEASE:
         return rig_release(run, lease);
+    case RIG_UNPIN: /* of a lease that has ended, most often */
+        return rig_operate_pin(run, op, lease);
     default:
         break;
     }
     const int model = lease->model ? COW_OK : COW_STALE;
     if (!rig_same_result(run, model, run->ops->memory(run->subject, lease->handle, &memory)) || model != COW_OK)
         return refused(model);
+    if (op->kind == RIG_ADVISE || op->kind == RIG_PIN)
+        return rig_operate_pin(run, op, lease);
     if (op->kind == RIG_SCRIBBLE || op->kind == RIG_HOSTREAD || op->kind == RIG_HOSTWRITE)
         return rig_operate_host(run, op, lease);
     return rig_operate_guest(run, op, lease);
@@ -331,8 +367,9 @@ struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op)
     case RIG_REUSE:
         return reuse(run, op);
     case RIG_FLUSH:
-        rig_flush(run);
-        return ok;
+        return rig_flush(run);
+    case RIG_FAULT:
+        return rig_operate_fault(run, op);
     case RIG_FORK:
         return do_fork(run, op);
     default:

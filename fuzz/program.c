@@ -33,7 +33,7 @@ const char *const rig_call_name[RIG_N_CALLS] = {
 
 const char *const rig_advice_name[RIG_N_ADVICES] = {"cold", "pageout", "willneed"};
 
-const char *const rig_error_name[] = {
+const char *const rig_error_name[RIG_N_ERRORS + 1] = {
     "EACCES", "EAGAIN", "EBADF",  "EBUSY",  "EEXIST", "EFAULT", "EFBIG",      "EINTR", "EINVAL", "EIO",   "EMFILE",
     "ENFILE", "ENODEV", "ENOMEM", "ENOSPC", "ENOSYS", "ENOTTY", "EOPNOTSUPP", "EPERM", "ERANGE", "ESRCH", NULL,
 };
@@ -144,6 +144,22 @@ const char *rig_program_unbuilt(const struct rig_program *program)
             unbuilt = "lanes";
     }
     return unbuilt;
+}
+
+uint32_t rig_n_leading_faults(const struct rig_program *program)
+{
+    uint32_t n = 0;
+    while (n < program->n_ops && program->ops[n].kind == RIG_FAULT)
+        n++;
+    return n;
+}
+
+bool rig_program_lies(const struct rig_program *program)
+{
+    for (uint32_t i = 0; i < program->n_ops; i++)
+        if (program->ops[i].kind == RIG_FAULT && program->ops[i].form == RIG_FAULT_LIE)
+            return true;
+    return false;
 }
 
 struct rig_size rig_size_normal(struct rig_size size)

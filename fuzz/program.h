@@ -175,7 +175,8 @@ extern const char *const rig_kind_name[RIG_N_KINDS];
 extern const char *const rig_edge_name[RIG_N_EDGES];
 extern const char *const rig_call_name[RIG_N_CALLS];
 extern const char *const rig_advice_name[RIG_N_ADVICES];
-extern const char *const rig_error_name[]; /* the errnos a fault can inject; ends with NULL */
+#define RIG_N_ERRORS 21
+extern const char *const rig_error_name[RIG_N_ERRORS + 1]; /* the errnos a fault can inject; ends with NULL */
 
 #define RIG_BIT(kind) (UINT32_C(1) << (kind))
 #define RIG_ALL_KINDS (RIG_BIT(RIG_N_KINDS) - 1)
@@ -190,6 +191,11 @@ enum {
 #define RIG_ALWAYS_ENABLED                                                                                             \
     ((uint32_t)RIG_UNBUILT_KINDS | RIG_BIT(RIG_IMAGE) | RIG_BIT(RIG_DATA) | RIG_BIT(RIG_INSTANTIATE) |                 \
      RIG_BIT(RIG_REUSE) | RIG_BIT(RIG_STORE) | RIG_BIT(RIG_GROW) | RIG_BIT(RIG_RELEASE))
+
+/* How many of the first operations are faults: they are there before the pool is made. */
+uint32_t rig_n_leading_faults(const struct rig_program *program);
+/* Whether one of its faults is a lie. Then a divergence is the kernel's doing: only people write such programs. */
+bool rig_program_lies(const struct rig_program *program);
 
 /* The world of a program that says nothing: two slots of 16 host pages, everything looked at, all but fork enabled. */
 struct rig_world rig_world_default(void);

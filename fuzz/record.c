@@ -45,6 +45,16 @@ uint8_t rig_selecting(const struct rig_selector *selector, unsigned value)
     return selector->first[value];
 }
 
+static const struct rig_selector select_advice = {RIG_N_ADVICES, {0, 40, 216}};
+static const struct rig_selector select_pinned = {3, {0, 100, 140}};
+/* The calls that the pool makes have the larger shares. */
+static const struct rig_selector select_call = {RIG_N_CALLS, {0, 58, 62, 63, 138, 139, 210, 228, 240, 255}};
+static const struct rig_selector select_forever = {2, {0, 192}};
+#define FIRST_SHORT 192
+static const uint8_t lie[5] = "lies";
+static const struct rig_selector select_error = {
+    RIG_N_ERRORS, {0, 8, 24, 32, 40, 48, 56, 64, 76, 116, 132, 140, 148, 156, 212, 228, 232, 236, 240, 248, 252}};
+
 /* ---- numbers and places ---- */
 
 uint32_t rig_get_u32(const uint8_t *bytes)
@@ -330,6 +340,66 @@ static void put_child(uint8_t *r, const struct rig_op *op)
     put_op_at(r, op);
 }
 
+static void get_advice(const uint8_t *r, struct rig_op *op)
+{
+    op->choice = rig_selected(&select_advice, r[OP_SELECT2]);
+}
+
+static void put_advice(uint8_t *r, const struct rig_op *op)
+{
+    r[OP_SELECT2] = rig_selecting(&select_advice, op->choice);
+}
+
+static void get_pinned(const uint8_t *r, struct rig_op *op)
+{
+    op->form = rig_selected(&select_pinned, r[OP_FORM]);
+    if (op->form == RIG_PIN_WHOLE)
+        return;
+    get_op_at(r, op);
+    if (op->form == RIG_RANGE_TO)
+        get_from(r, op);
+    else
+        get_len(r, op);
+}
+
+static void put_pinned(uint8_t *r, const struct rig_op *op)
+{
+    r[OP_FORM] = rig_selecting(&select_pinned, op->form);
+    put_op_at(r, op);
+    put_from(r, op);
+    put_len(r, op);
+}
+
+/* A lie is spelled out: random bytes must not make one. */
+static void get_fault(const uint8_t *r, struct rig_op *op)
+{
+    op->choice = rig_selected(&select_call, r[OP_SELECT]);
+    op->forever = rig_selected(&select_forever, r[OP_SELECT2]);
+    op->len.n = get_n(r + OP_C + 1);
+    op->len.n += op->len.n == 0;
+    op->form = r[OP_FORM] < FIRST_SHORT ? RIG_FAULT_ERROR : RIG_FAULT_SHORT;
+    if (memcmp(r + OP_B, lie, sizeof lie) == 0)
+        op->form = RIG_FAULT_LIE;
+    if (op->form == RIG_FAULT_ERROR)
+        op->error = rig_selected(&select_error, r[OP_REGISTER]);
+    else if (op->form == RIG_FAULT_SHORT)
+        op->len2.n = get_n(r + OP_A + 1);
+}
+
+static void put_fault(uint8_t *r, const struct rig_op *op)
+{
+    r[OP_SELECT] = rig_selecting(&select_call, op->choice);
+    r[OP_SELECT2] = rig_selecting(&select_forever, op->forever);
+    put_n(r + OP_C + 1, op->len.n);
+    r[OP_FORM] = op->form == RIG_FAULT_SHORT ? FIRST_SHORT : 0;
+    if (op->form == RIG_FAULT_LIE)
+        memcpy(r + OP_B, lie, sizeof lie);
+    else if (op->form == RIG_FAULT_ERROR)
+        r[OP_REGISTER] = rig_selecting(&select_error, op->error);
+    else
+        put_n(r + OP_A + 1, op->len2.n);
+}
+
 static const struct {
     void (*get)(const uint8_t *record, struct rig_op *op);
     void (*put)(uint8_t *record, const struct rig_op *op);
@@ -351,6 +421,9 @@ static const struct {
     [RIG_PART_FROM_SIZE] = {get_from_size, put_from_size},
     [RIG_PART_GROWTH] = {get_growth, put_growth},
     [RIG_PART_CHILD] = {get_child, put_child},
+    [RIG_PART_ADVICE] = {get_advice, put_advice},
+    [RIG_PART_PINNED] = {get_pinned, put_pinned},
+    [RIG_PART_FAULT] = {get_fault, put_fault},
 };
 
 void rig_record_get(const uint8_t *record, struct rig_op *op)

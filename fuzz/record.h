@@ -8,7 +8,7 @@
 /* Values as ranges of a byte: v owns [first[v], first[v + 1]), so a value's weight is the width of its range. */
 struct rig_selector {
     uint8_t n_values;
-    uint8_t first[16];
+    uint8_t first[24];
 };
 uint8_t rig_selected(const struct rig_selector *selector, unsigned byte);
 /* The lowest byte that selects the value. */

@@ -56,6 +56,7 @@ static void free_all(struct rig_run *run)
     for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
         (void)ref_release(run->registers[i].held[0].model);
     rig_close_files(run); /* they are garbage too */
+    rig_free_pins(run);
     for (struct rig_garbage *garbage = run->garbage; garbage; garbage = next) {
         next = garbage->next;
         if (garbage->image)
@@ -65,6 +66,7 @@ static void free_all(struct rig_run *run)
     free(run->buffer);
     if (run->scratch_fd >= 0)
         close(run->scratch_fd);
+    run->scratch_fd = -1;
 }
 
 /* ---- small things ---- */
@@ -145,23 +147,15 @@ static void keep_heap(void)
 #endif
 }
 
-static bool open_subject(struct rig_run *run)
+static void set_up_guest(struct rig_run *run)
 {
     uintptr_t base = 0;
     size_t length_bytes = 0;
-    const int result = run->ops->open(&run->geometry, &run->subject);
-    if (result) {
-        run->verdict->kind = RIG_UNABLE;
-        snprintf(run->verdict->line, sizeof run->verdict->line, "the %s cannot be made here: %s%s", run->ops->name,
-                 result < 0 ? strerror(-result) : "refused as ", result < 0 ? "" : cow_result_name(result));
-        return false;
-    }
     if (run->ops->range)
         run->ops->range(run->subject, &base, &length_bytes);
     rig_guest_install();
     rig_guest_set_range((const void *)base, length_bytes);
     rig_begin_calls(run);
-    return true;
 }
 
 /* ---- one operation ---- */
@@ -169,8 +163,7 @@ static bool open_subject(struct rig_run *run)
 /* It changed something, or is the first in the program with this edge and this result. */
 static bool is_effective(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
 {
-    const int result = outcome->kind == RIG_OUTCOME_TRAP ? RIG_BOUNDS + 1 : outcome->refusal;
-    uint8_t *seen = &run->seen[op->kind][op->at.edge][result];
+    uint8_t *seen = &run->seen[op->kind][op->at.edge][rig_result_class(outcome)];
     if (outcome->kind == RIG_OUTCOME_NOOP)
         return false;
     return !(*seen)++ || run->changed;
@@ -186,6 +179,7 @@ static void count(struct rig_run *run, const struct rig_op *op, const struct rig
     kind->n_noop += outcome->kind == RIG_OUTCOME_NOOP;
     kind->n_refused += outcome->kind == RIG_OUTCOME_REFUSED;
     kind->n_trapped += outcome->kind == RIG_OUTCOME_TRAP;
+    kind->n_failed += outcome->kind == RIG_OUTCOME_ERROR;
 }
 
 static void hash_outcome(struct rig_run *run, const struct rig_outcome *outcome)
@@ -222,14 +216,19 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
     const enum rig_observe how = (enum rig_observe)run->program->world.observe;
     run->changed = false;
     rig_matrix_before(run, op);
+    rig_begin_faults(run);
     *ret_outcome = rig_operate(run, op);
+    rig_end_faults(run);
     /* The worst first: somebody else's bytes, a missing trap, then what is only slow or untidy. */
-    if (!run->failed && how != RIG_OBSERVE_FINAL)
+    const bool is_real = !run->failed && run->subject;
+    if (is_real && how != RIG_OBSERVE_FINAL)
         rig_observe(run, how);
-    if (!run->failed)
+    if (is_real && !run->failed)
         rig_probe(run);
-    rig_check_calls(run);
-    check_invariants(run);
+    if (is_real) {
+        rig_check_calls(run);
+        check_invariants(run);
+    }
     count(run, op, ret_outcome);
     rig_matrix_after(run, op, ret_outcome);
     hash_outcome(run, ret_outcome);
@@ -271,6 +270,10 @@ static struct rig_expect say(struct rig_run *run, const struct rig_op *op, const
         expect.kind = outcome->refusal == COW_STALE ? RIG_EXPECT_STALE : RIG_EXPECT_REFUSED;
         if (outcome->refusal != COW_STALE)
             snprintf(expect.name, sizeof expect.name, "%s", rig_result_name(outcome->refusal));
+    } else if (outcome->kind == RIG_OUTCOME_ERROR) {
+        expect.kind = RIG_EXPECT_ERROR;
+        const char *name = strerrorname_np(outcome->refusal);
+        snprintf(expect.name, sizeof expect.name, "%s", name ? name : "?");
     }
     return expect;
 }
@@ -300,13 +303,16 @@ static bool is_able(const struct rig_run *run, const struct rig_op *op)
 {
     if (op->kind == RIG_HOSTREAD || op->kind == RIG_HOSTWRITE)
         return run->ops->host_read;
+    if (op->kind == RIG_ADVISE || op->kind == RIG_PIN || op->kind == RIG_UNPIN)
+        return run->ops->range;
     return op->kind != RIG_FORK || run->ops->in_child;
 }
 
 static void check_expectation(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
 {
     const struct rig_expect *expect = run->options->expect;
-    if (!expect || run->failed || !is_able(run, op) || is_as_expected(run, op, outcome, &expect[run->op]))
+    if (!expect || run->options->foreign_faults || run->failed || !is_able(run, op) ||
+        is_as_expected(run, op, outcome, &expect[run->op]))
         return;
     const struct rig_expect said = say(run, op, outcome);
     char *text = NULL;
@@ -342,7 +348,8 @@ static void trace(struct rig_run *run, const struct rig_op *op, const struct rig
 static void run_operations(struct rig_run *run)
 {
     const struct rig_program *program = run->program;
-    const uint32_t n_ops = program->n_ops < run->options->until ? program->n_ops : run->options->until;
+    const uint32_t n_possible = run->is_over ? rig_n_leading_faults(program) : program->n_ops;
+    const uint32_t n_ops = n_possible < run->options->until ? n_possible : run->options->until;
     for (run->op = 0; run->op < n_ops && !run->failed; run->op++) {
         const struct rig_op *op = &program->ops[run->op];
         struct rig_outcome outcome = {.kind = RIG_OUTCOME_NOOP};
@@ -358,7 +365,7 @@ static void run_operations(struct rig_run *run)
     }
     run->op = program->n_ops;
     run->verdict->state_hash = hash_state(run);
-    if (run->options->before)
+    if (run->options->before && run->subject)
         run->options->before(run);
 }
 
@@ -398,15 +405,18 @@ static void run_once(const struct rig_program *program, const struct rig_options
     run->scratch_fd = -1;
     set_up_geometry(run);
     const int n_descriptors = rig_kernel_n_descriptors();
-    if (open_subject(run)) {
+    if (rig_open(run)) {
+        if (run->subject)
+            set_up_guest(run);
         if (sigsetjmp(run->landing, 1)) {
             report_landing(run);
         } else {
             run_operations(run);
-            if (!run->failed)
+            if (!run->failed && !run->is_over)
                 rig_end(run);
         }
     }
+    rig_close_kernel(run);
     free_all(run);
     if (run->subject) /* diverged: its state is anybody's guess, and closing it could crash over the report */
         rig_abandoned[rig_n_abandoned++ % RIG_N_ABANDONED] = run->subject;

@@ -14,11 +14,12 @@
 #define RIG_JOIN_PAGES 1
 
 struct rig_kind_counters {
-    uint64_t n_ok, n_refused, n_noop, n_trapped;
+    uint64_t n_ok, n_refused, n_noop, n_trapped, n_failed;
 };
 
 struct rig_counters {
     uint64_t n_programs, n_operations, n_effective, n_traps, n_resets, n_reuses, n_grows, n_divergences, n_skipped;
+    uint64_t n_faults;         /* kernel calls that were made to fail */
     uint64_t n_erasing_resets; /* resets and releases that erased at least one byte that differed from the image */
     struct rig_kind_counters kinds[RIG_N_KINDS];
 };
@@ -41,16 +42,30 @@ struct rig_verdict {
     struct rig_counters counters;
 };
 
+/* The nth call of any kind that an operation makes fails, or falls short, and if it is for ever all calls behind it. */
+struct rig_planned_fault {
+    uint32_t op; /* program->n_ops: the creation of the pool */
+    uint32_t nth;
+    bool for_ever;
+    bool is_short; /* of a pwrite */
+    int error;     /* a negative errno; 0: one that is usual for the call */
+};
+
 struct rig_run; /* state.h */
 struct rig_options {
     const struct rig_subject_ops *subject;
     /* Called before each operation, and once more before the end of the program; or NULL. Of use to subjects. */
     void (*before)(const struct rig_run *run);
-    FILE *trace;                     /* a line for each operation, or NULL */
-    uint32_t until;                  /* run only operations before this one; UINT32_MAX: all */
-    const struct rig_expect *expect; /* of a text, or NULL */
-    struct rig_expect *ret_expect;   /* what the model says, or NULL */
-    struct rig_matrix *matrix;       /* what was met is added, or NULL */
+    FILE *trace;                           /* a line for each operation, or NULL */
+    uint32_t until;                        /* run only operations before this one; UINT32_MAX: all */
+    const struct rig_expect *expect;       /* of a text, or NULL */
+    struct rig_expect *ret_expect;         /* what the model says, or NULL */
+    struct rig_matrix *matrix;             /* what was met is added, or NULL */
+    const struct rig_planned_fault *fault; /* or NULL */
+    uint32_t *ret_n_calls; /* for each operation, and the pool's creation behind them, how many kernel calls; or NULL */
+    /* Somebody else makes kernel calls fail: a failure needs no fault of the program, and kernel calls are not counted. What the text
+     * expects is not looked at. */
+    bool foreign_faults;
 };
 
 void rig_run(const struct rig_program *program, const struct rig_options *options, struct rig_verdict *ret_verdict);

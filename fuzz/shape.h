@@ -26,11 +26,11 @@ enum rig_part {
     RIG_PART_FROM_SIZE, /* from=SIZE                      len2 */
     RIG_PART_GROWTH,    /* +SIZE | to=AT | huge           form, len or other */
     RIG_PART_CHILD,     /* [store ref AT]                 form, reg, age, at */
+    RIG_PART_ADVICE,    /* cold | pageout | willneed      choice */
+    RIG_PART_PINNED,    /* [AT SPAN]                      form, at, len or other */
+    RIG_PART_FAULT,     /* CALL nth=N ..                  choice, len, forever, form, error or len2 */
     RIG_N_BINARY_PARTS, /* the parts from here on belong to operations that are not built: they exist in text only */
-    RIG_PART_ADVICE = RIG_N_BINARY_PARTS,
-    RIG_PART_PINNED, /* [AT SPAN]                      form, at, len or other */
-    RIG_PART_LANES,  /* 0 1 0                          n_literal, literal */
-    RIG_PART_FAULT,  /* CALL nth=N ..                  choice, len, forever, form, error or len2 */
+    RIG_PART_LANES = RIG_N_BINARY_PARTS, /* 0 1 0          n_literal, literal */
     RIG_N_PARTS
 };
 #define RIG_MAX_PARTS 6 /* with the END */

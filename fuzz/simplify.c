@@ -184,6 +184,23 @@ static void simplify_width(struct rig_shrink *shrink, uint32_t i)
     }
 }
 
+static void simplify_pin(struct rig_shrink *shrink, uint32_t i)
+{
+    struct rig_op *op = change(shrink, i);
+    *op = (struct rig_op){.kind = op->kind, .form = RIG_PIN_WHOLE, .reg = op->reg, .age = op->age};
+    (void)rig_shrink_try(shrink);
+}
+
+static void simplify_fault(struct rig_shrink *shrink, uint32_t i)
+{
+    change(shrink, i)->forever = 0;
+    (void)rig_shrink_try(shrink);
+    for (uint32_t nth = 1; nth < shrink->best.ops[i].len.n && nth < 32; nth++) {
+        change(shrink, i)->len.n = nth;
+        (void)rig_shrink_try(shrink);
+    }
+}
+
 static void simplify_part(struct rig_shrink *shrink, uint32_t i, enum rig_part part)
 {
     switch (part) {
@@ -224,6 +241,12 @@ static void simplify_part(struct rig_shrink *shrink, uint32_t i, enum rig_part p
     case RIG_PART_SEGMENT:
     case RIG_PART_CHILD:
         simplify_flags(shrink, i, part);
+        break;
+    case RIG_PART_PINNED:
+        simplify_pin(shrink, i);
+        break;
+    case RIG_PART_FAULT:
+        simplify_fault(shrink, i);
         break;
     default:
         break;

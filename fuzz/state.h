@@ -5,16 +5,23 @@
 #ifndef RIG_STATE_H
 #define RIG_STATE_H
 
+#include "faulty.h"
 #include "guest.h"
 #include "ref.h"
 #include "run.h"
 
 /* The result of an operation, on which both sides agreed. */
-enum rig_outcome_kind { RIG_OUTCOME_NOOP, RIG_OUTCOME_OK, RIG_OUTCOME_REFUSED, RIG_OUTCOME_TRAP };
+enum rig_outcome_kind {
+    RIG_OUTCOME_NOOP,
+    RIG_OUTCOME_OK,
+    RIG_OUTCOME_REFUSED,
+    RIG_OUTCOME_TRAP,
+    RIG_OUTCOME_ERROR, /* a kernel call was made to fail, and the operation with it */
+};
 #define RIG_BOUNDS COW_N_REFUSALS /* a check in software, by the engine, that the rig plays */
 struct rig_outcome {
     enum rig_outcome_kind kind;
-    int refusal;          /* enum cow_refusal or RIG_BOUNDS */
+    int refusal;          /* enum cow_refusal or RIG_BOUNDS; ERROR: the errno, above 0 */
     int64_t trap_offset;  /* from the memory's base */
     uint64_t grown_bytes; /* grow: the new length */
 };
@@ -55,7 +62,7 @@ struct rig_register {
 
 /* What the model of placement knows of a slot. */
 struct rig_slot {
-    bool live, paved;
+    enum rig_slot_state state;
     bool was_warm;             /* when it was lent */
     uint32_t image_generation; /* what it maps; 0: zero */
     bool image_is_dead, image_has_file;
@@ -103,6 +110,11 @@ struct rig_run {
     uint64_t n_calls[COW_N_CALLS],
         n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
     uint32_t n_probes;
+    struct rig_faulty *kernel;  /* NULL: the real one, in which nothing is made to fail */
+    int64_t n_mapped_bytes;     /* through it, once the subject was made */
+    struct rig_outcome opening; /* what became of making the subject while its first faults were armed */
+    bool is_over;               /* there is no subject, rightly: nothing more can be done */
+    struct rig_pin *pins;
     int scratch_fd;         /* for host calls; -1 until needed */
     struct rig_file *files; /* closed at the end of the program */
     uint8_t *buffer;
@@ -124,6 +136,30 @@ uint8_t *rig_buffer(struct rig_run *run, uint64_t n_bytes); /* one, overwritten 
 uint64_t rig_size_bytes(const struct rig_run *run, struct rig_size size);
 uint64_t rig_hash(uint64_t hash, const void *bytes, uint64_t n_bytes);
 
+/* ---- fault_op.c ---- */
+/* Makes the subject; on a kernel in which calls fail, if the program or the options want that. False: the program ends here. */
+bool rig_open(struct rig_run *run);
+void rig_close_kernel(struct rig_run *run);
+void rig_begin_faults(struct rig_run *run);
+/* The operation is over: what the subject made of faults is looked at, and taken over. */
+void rig_end_faults(struct rig_run *run);
+struct rig_outcome rig_operate_fault(struct rig_run *run, const struct rig_op *op);
+/* The model says that it could be done, the subject has failed, and a fault may be why. */
+bool rig_is_fault(const struct rig_run *run, int model, int subject);
+struct rig_outcome rig_failed(struct rig_run *run, int subject);
+/* The same of an operation after which nothing new may be open or mapped. */
+struct rig_outcome rig_failed_leaving_nothing(struct rig_run *run, int subject);
+/* The lease has ended by an error: its slot must be out of service, its handle stale. */
+void rig_check_retired(struct rig_run *run, const struct rig_lease *lease);
+
+/* ---- pin.c ---- */
+struct rig_outcome rig_operate_pin(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
+/* Before the contents of a lease go: what is pinned keeps them. */
+void rig_settle_pins(struct rig_run *run, const struct rig_lease *lease);
+/* At the end of the program: all of them are compared and let go. */
+void rig_close_pins(struct rig_run *run);
+void rig_free_pins(struct rig_run *run);
+
 /* ---- operate.c ---- */
 /* The operation `run->op`, and what both sides agreed on. */
 struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op);
@@ -135,7 +171,7 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
 struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease);
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes);
 void rig_drop(struct rig_run *run, struct rig_image *image);
-void rig_flush(struct rig_run *run);
+struct rig_outcome rig_flush(struct rig_run *run);
 /* Both results must be the same. */
 bool rig_same_result(struct rig_run *run, int model, int subject);
 
@@ -151,6 +187,9 @@ struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op
 /* Host code writes stamps on both sides; the range must be accessible. */
 void rig_write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t offset, uint64_t length_bytes);
 int64_t rig_resolve(const struct rig_run *run, const struct rig_lease *lease, struct rig_at at);
+/* The range of an operation, cut to [0, limit). False: nothing is left of it. */
+bool rig_resolve_cut_range(const struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op,
+                           uint64_t limit, uint64_t *ret_offset, uint64_t *ret_length_bytes);
 
 /* ---- stamp.c ---- */
 /* The byte that names its writer: never zero, and neither the image's byte nor the one that it overwrites. */
@@ -179,12 +218,16 @@ void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);
 /* Bit i: slot i is to lose a dead image. */
 uint32_t rig_expect_flush(struct rig_run *run);
 void rig_place_lease(struct rig_run *run, const struct rig_lease *lease);
+/* It is out of service. */
+void rig_place_retired(struct rig_run *run, uint32_t slot, enum rig_slot_state state);
 void rig_place_release(struct rig_run *run, const struct rig_lease *lease);
 void rig_begin_calls(struct rig_run *run);
 void rig_check_calls(struct rig_run *run);
 uint64_t rig_dead_bytes(const struct rig_run *run);
 
 /* ---- matrix.c ---- */
+/* Below RIG_N_RESULTS: fine, a refusal, a trap, or an error, whichever. */
+int rig_result_class(const struct rig_outcome *outcome);
 void rig_matrix_before(struct rig_run *run, const struct rig_op *op);
 void rig_matrix_after(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome);
 

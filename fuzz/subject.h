@@ -12,9 +12,19 @@
 #include <stdbool.h>
 
 struct rig_geometry {
+    const struct cow_sys_table *sys; /* the kernel; NULL: the real one */
     uint32_t n_slots;
     uint64_t max_bytes, unit_bytes, guard_bytes, join_bytes;
     uint64_t page_bytes; /* the host's */
+};
+
+/* In which a slot can be. After a failed kernel call only the subject knows. */
+enum rig_slot_state {
+    RIG_SLOT_BARE,    /* maps nothing that anybody could reach */
+    RIG_SLOT_IDLE,    /* mapped, clean, and not lent */
+    RIG_SLOT_LIVE,    /* lent */
+    RIG_SLOT_RETIRED, /* as bare, after an error; used again when no other is left */
+    RIG_SLOT_LOST,    /* never used again */
 };
 
 struct rig_subject {
@@ -57,6 +67,8 @@ struct rig_subject_ops {
                            void **ret_image);
     /* How many kernel calls of each kind were made so far. */
     void (*calls)(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS]);
+    /* In which state a slot is. NULL: the subject makes its calls by itself, none can be made to fail. */
+    enum rig_slot_state (*slot_state)(struct rig_subject *subject, uint32_t slot);
     /* The subject promises cow_instantiate()'s choice of slot, and no kernel call when it is warm. */
     bool promises_placement;
     /* The kernel reads and writes guest memory: pwrite(2) from there to the begin of a file, pread(2) from the file. The number of

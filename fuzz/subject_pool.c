@@ -37,6 +37,7 @@ static struct cow_instance instance(uint64_t handle)
 static int pool_open(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
 {
     const struct cow_pool_config config = {
+        .sys = geometry->sys,
         .n_slots = geometry->n_slots,
         .max_bytes = geometry->max_bytes,
         .guard_bytes = geometry->guard_bytes,
@@ -177,6 +178,14 @@ static void pool_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_C
         memcpy(ret_n_calls, stats.n_calls, sizeof stats.n_calls);
 }
 
+static enum rig_slot_state pool_slot_state(struct rig_subject *subject, uint32_t slot)
+{
+    const struct cow_slot_view it = cow_check_slot(pool_of(subject), slot);
+    if (it.lost)
+        return RIG_SLOT_LOST;
+    return it.live ? RIG_SLOT_LIVE : it.idle ? RIG_SLOT_IDLE : it.retired ? RIG_SLOT_RETIRED : RIG_SLOT_BARE;
+}
+
 static int64_t pool_host_read(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
                               int fd)
 {
@@ -266,6 +275,8 @@ static const char *pool_stripped(struct rig_subject *subject, uint32_t slot)
     const uintptr_t base = (uintptr_t)cow_check_slot(pool_of(subject), slot).base;
     const uintptr_t end = base + self(subject)->view.capacity_bytes;
     struct rig_vma vma = {.end = base};
+    if (cow_check_slot(pool_of(subject), slot).lost) /* it may be anybody's */
+        return NULL;
     while (vma.end < end && rig_kernel_vma(vma.end, &vma) && vma.begin < end)
         if (vma.file_backed && !vma.shared)
             return "the kernel still maps a dropped image in an idle slot";
@@ -375,6 +386,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .write = pool_write,
     .image_from_file = pool_image_from_file,
     .calls = pool_calls,
+    .slot_state = pool_slot_state,
     .promises_placement = true,
     .host_read = pool_host_read,
     .host_write = pool_host_write,

@@ -14,7 +14,7 @@ function(cow_steering yes_or_no)
 endfunction()
 
 # What makes mutants for AFL++ (libFuzzer finds the same functions in fuzz_program itself).
-set(rig_mutator_sources afl_mutator mutate tweak gen program program_binary record)
+set(rig_mutator_sources afl_mutator mutate tweak gen gen_kernel program program_binary record)
 list(TRANSFORM rig_mutator_sources REPLACE "(.+)" "fuzz/\\1.c")
 if(COW_FUZZ STREQUAL afl)
     add_library(rig_mutator MODULE ${rig_mutator_sources})

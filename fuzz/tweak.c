@@ -190,13 +190,58 @@ static void tweak_child(const struct tweak *tweak)
     tweak_place(tweak);
 }
 
+static void tweak_advice(const struct tweak *tweak)
+{
+    tweak->op->choice = (uint8_t)below(tweak, RIG_N_ADVICES);
+}
+
+static void tweak_pinned(const struct tweak *tweak)
+{
+    if (one_in(tweak, 2))
+        tweak->op->form = (uint8_t)below(tweak, 3);
+    if (one_in(tweak, 2))
+        tweak_place(tweak);
+    else if (tweak->op->form == RIG_RANGE_TO)
+        tweak_other(tweak);
+    else
+        tweak_len(tweak);
+}
+
+/* The calls that the pool makes most. */
+static uint8_t some_call(const struct tweak *tweak)
+{
+    static const uint8_t calls[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_MMAP};
+    return one_in(tweak, 4) ? (uint8_t)below(tweak, RIG_N_CALLS) : calls[below(tweak, sizeof calls)];
+}
+
+static void tweak_fault(const struct tweak *tweak)
+{
+    struct rig_op *op = tweak->op;
+    switch (below(tweak, 4)) {
+    case 0:
+        op->choice = some_call(tweak);
+        break;
+    case 1:
+        op->forever = !op->forever;
+        break;
+    case 2:
+        op->form = one_in(tweak, 6) ? RIG_FAULT_SHORT : RIG_FAULT_ERROR;
+        op->error = (uint8_t)below(tweak, RIG_N_ERRORS);
+        op->len2 = (struct rig_size){below(tweak, 9), RIG_UNIT_BYTES};
+        break;
+    default:
+        op->len = (struct rig_size){1 + below(tweak, 8), RIG_UNIT_BYTES};
+    }
+}
+
 static void (*const tweaks[RIG_N_BINARY_PARTS])(const struct tweak *tweak) = {
     [RIG_PART_IMAGE] = tweak_image,       [RIG_PART_EXTENT] = tweak_len,      [RIG_PART_LIKE] = tweak_like,
     [RIG_PART_CONTENTS] = tweak_contents, [RIG_PART_REF] = tweak_ref,         [RIG_PART_TENANT] = tweak_tenant,
     [RIG_PART_LIMITS] = tweak_limits,     [RIG_PART_AT] = tweak_place,        [RIG_PART_WIDTH] = tweak_width,
     [RIG_PART_SPAN] = tweak_span,         [RIG_PART_BYTE] = tweak_byte,       [RIG_PART_FROM] = tweak_other,
     [RIG_PART_LEN] = tweak_len,           [RIG_PART_SEGMENT] = tweak_segment, [RIG_PART_FROM_SIZE] = tweak_from_size,
-    [RIG_PART_GROWTH] = tweak_growth,     [RIG_PART_CHILD] = tweak_child,
+    [RIG_PART_GROWTH] = tweak_growth,     [RIG_PART_CHILD] = tweak_child,     [RIG_PART_ADVICE] = tweak_advice,
+    [RIG_PART_PINNED] = tweak_pinned,     [RIG_PART_FAULT] = tweak_fault,
 };
 
 void rig_op_tweak(struct rig_random *random, const struct rig_world *world, struct rig_op *op)

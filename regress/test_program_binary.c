@@ -190,7 +190,7 @@ static void test_binary__a_disabled_kind_becomes_a_store(void)
         CHECK((RIG_ALWAYS_ENABLED & 1u << kind) || n_of[1][kind] == 0);
     }
     CHECK_EQ(n_of[0][RIG_FORK], 0);
-    CHECK_EQ(n_of[0][RIG_STORE], 42); /* 40, and 2 that would be forks */
+    CHECK_EQ(n_of[0][RIG_STORE], 38); /* 36, and 2 that would be forks */
     CHECK_EQ(n_of[1][RIG_IMAGE], 10);
     CHECK_EQ(program.world.enabled, RIG_ALWAYS_ENABLED);
 }

@@ -174,11 +174,17 @@ static void test_text__enable_has_one_spelling(void)
     check_prints(HEAD "pool enable=store,release\n", HEAD "pool enable=none\n");
     check_prints(HEAD "pool enable=flush,probe,probe,store\nprobe i0 0\nstore i0 0 width=1\n",
                  HEAD "pool enable=probe,flush\nprobe i0 0\nstore i0 0 width=1\n");
-    check_prints(HEAD "pool enable=drop,load,fill,copy,init,scribble,hostread,hostwrite,probe,reset,flush\n", HEAD);
-    check_prints(HEAD "pool enable=fork,drop,load,fill,copy,init,scribble,hostread,hostwrite,probe,reset,flush\n",
-                 HEAD "pool enable=all\n");
+    check_prints(
+        HEAD
+        "pool enable=drop,load,fill,copy,init,scribble,hostread,hostwrite,probe,reset,flush,advise,pin,unpin,fault\n",
+        HEAD);
+    check_prints(
+        HEAD
+        "pool "
+        "enable=fork,drop,load,fill,copy,init,scribble,hostread,hostwrite,probe,reset,flush,advise,pin,unpin,fault\n",
+        HEAD "pool enable=all\n");
     check_prints(HEAD "pool enable=fork\nfork\n", HEAD "pool enable=fork\nfork\n");
-    check_prints(HEAD "pool enable=none\nadvise i0 0 len=1 cold\n", HEAD "pool enable=none\nadvise i0 0 len=1 cold\n");
+    check_prints(HEAD "pool enable=none\nschedule 0 1\n", HEAD "pool enable=none\nschedule 0 1\n");
 }
 
 /* ---- errors ---- */
@@ -305,11 +311,7 @@ static void test_text__what_is_not_built_is_named(void)
         {"pool resident=1", "resident"},
         {"pool queue=1", "queue"},
         {"pool warm=1", "warm"},
-        {"advise i0 0 len=1 cold", "advise"},
-        {"pin i0", "pin"},
-        {"unpin i0", "unpin"},
         {"schedule 0", "schedule"},
-        {"fault mmap nth=1 lie", "fault"},
     };
     char source[100];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -54,10 +54,10 @@ check "gen --count makes the programs that --seed makes" same made/gen-8.ops gen
 check "gen leaves nothing else behind" test "$(ls made | tr '\n' ' ')" = "gen-7.ops gen-8.ops gen-9.ops "
 
 printf 'cowpool-ops 1\nstore i0 x width=1\n' >wrong.ops
-printf 'cowpool-ops 1\nadvise i0 0 len=1 cold\n' >later.ops
+printf 'cowpool-ops 1\nschedule 0 1\n' >later.ops
 printf '\x07' >version.bin
 check "errors name file, line and column" refuses "wrong.ops:2:10: expected an edge or a size, found 'x'" show wrong.ops
-check "asm refuses what is not built" refuses "later.ops: 'advise' is not built yet" asm later.ops -o out.bin
+check "asm refuses what is not built" refuses "later.ops: 'schedule' is not built yet" asm later.ops -o out.bin
 check "a refused asm leaves nothing behind" test ! -e out.bin
 check "asm to where nothing can be written is refused" refuses "no/out.bin: No such file" asm gen.ops -o no/out.bin
 check "an unknown version is refused" refuses "byte 0 is 7" show version.bin
@@ -72,7 +72,7 @@ check "that runs" "$lockstep" run mutant.ops
 check "the same seed, the same mutant" cmp mutant.ops <("$lockstep" gen --mutate gen.ops --seed 3)
 check "of a text or of its bytes" cmp mutant.ops <("$lockstep" asm gen.ops | "$lockstep" gen --mutate - --seed 3)
 check "gen --mutate of nothing is refused" refuses "nothing: No such file" gen --mutate nothing
-check "gen --mutate refuses what is not built" refuses "not built yet: advise" gen --mutate later.ops
+check "gen --mutate refuses what is not built" refuses "not built yet: schedule" gen --mutate later.ops
 "$lockstep" asm gen.ops -o gen.bin
 head -c 100000 /dev/zero | cat gen.bin - >long.bin
 check "bytes beyond 257 records are ignored" "$lockstep" show long.bin

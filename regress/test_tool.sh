@@ -88,9 +88,9 @@ printf '\377\001\002' >version.bin
 check "another version of the binary form is refused" refuses "version.bin: neither text" run version.bin
 : >nothing.bin
 check "an empty file is an empty program" run 0 run nothing.bin
-program pin.ops 'instantiate i0 none\npin i0\n'
-check "an operation that is not built is refused by its name" refuses "pin.ops: uses pin, which is not built yet" run pin.ops
-check "and has no binary form" refuses "pin.ops: 'pin' is not built yet" asm pin.ops -o out.bin
+program lanes.ops 'instantiate i0 none\nschedule 0 1\n'
+check "an operation that is not built is refused by its name" refuses "lanes.ops: uses schedule, which is not built yet" run lanes.ops
+check "and has no binary form" refuses "lanes.ops: 'schedule' is not built yet" asm lanes.ops -o out.bin
 program guard.ops 'pool growth=guard\n'
 check "so is a mode that is not built" refuses "uses growth=guard, which is not built yet" run guard.ops
 program old.ops 'instantiate i0 none\n# why\ngrow i0 +1P -> ok=9P\n'

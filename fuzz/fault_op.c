@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Kernel calls that fail, and what the subject may make of it: the operation succeeds all the same, or returns that error with the
+ * slot as it was or out of service. Which of them, only the subject knows: the model takes it over, if it is one of these. Faults
+ * that come before every other operation are there when the subject is made. */
+#include "state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- making the subject ---- */
+
+static bool wants_faults(const struct rig_run *run)
+{
+    bool has_fault = run->options->fault || run->options->ret_n_calls;
+    for (uint32_t i = 0; i < run->program->n_ops; i++)
+        has_fault = has_fault || run->program->ops[i].kind == RIG_FAULT;
+    return has_fault && run->ops->slot_state;
+}
+
+static void arm_for_opening(struct rig_run *run)
+{
+    for (uint32_t i = 0; i < rig_n_leading_faults(run->program); i++)
+        rig_faulty_arm(run->kernel, &run->program->ops[i]);
+}
+
+/* A lie that the self-test of the subject must have met, and in something that it relies on. */
+static bool is_lied_to(const struct rig_run *run)
+{
+    static const enum rig_call relied_on[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_FCNTL, RIG_CALL_PWRITE};
+    for (size_t i = 0; run->kernel && i < sizeof relied_on / sizeof *relied_on; i++) {
+        const struct rig_armed *armed = &run->kernel->calls[relied_on[i]];
+        if (armed->how == RIG_LIES && armed->for_ever && armed->nth == 1)
+            return true;
+    }
+    return false;
+}
+
+static void refuse(struct rig_run *run, int result)
+{
+    run->verdict->kind = RIG_UNABLE;
+    snprintf(run->verdict->line, sizeof run->verdict->line, "the %s cannot be made here: %s%s", run->ops->name,
+             result < 0 ? strerror(-result) : "refused as ", result < 0 ? "" : cow_result_name(result));
+}
+
+static void check_nothing_left(struct rig_run *run, int n_open)
+{
+    if (run->kernel && run->kernel->n_open != n_open)
+        rig_diverge(run, "leak", "descriptor", "a failed operation has left %d descriptors open",
+                    run->kernel->n_open - n_open);
+    else if (run->kernel && run->kernel->n_mapped_bytes != run->n_mapped_bytes)
+        rig_diverge(run, "leak", "mapping", "a failed operation has left %jd bytes mapped",
+                    (intmax_t)(run->kernel->n_mapped_bytes - run->n_mapped_bytes));
+}
+
+/* Of a subject that was not made. One that tests the kernel may find that it does not keep its word; to the test of what it can
+ * read an EFAULT is an answer. */
+static bool is_fault_of_opening(const struct rig_run *run, int result)
+{
+    const struct rig_faulty *kernel = run->kernel;
+    return kernel && (rig_faulty_explains(kernel, result) ||
+                      (result == COW_KERNEL && (kernel->was_inexact || rig_faulty_explains(kernel, -EFAULT))));
+}
+
+/* It could not be made. True: since a fault had it so; then once more, and nothing fails. */
+static bool open_again(struct rig_run *run, int result)
+{
+    run->opening =
+        result < 0 ? rig_failed(run, result) : (struct rig_outcome){.kind = RIG_OUTCOME_REFUSED, .refusal = result};
+    if (run->options->foreign_faults) {
+        run->is_over = true;
+        return true;
+    }
+    if (is_fault_of_opening(run, result)) {
+        check_nothing_left(run, 0);
+        rig_faulty_disarm(run->kernel);
+        result = run->failed ? 0 : run->ops->open(&run->geometry, &run->subject);
+    }
+    if (result)
+        refuse(run, result);
+    return !result && !run->failed;
+}
+
+bool rig_open(struct rig_run *run)
+{
+    if (wants_faults(run)) {
+        run->kernel = calloc(1, sizeof *run->kernel);
+        if (!run->kernel)
+            abort();
+        rig_faulty_init(run->kernel);
+        run->geometry.sys = &run->kernel->table;
+        arm_for_opening(run);
+        run->op = run->program->n_ops;
+        rig_begin_faults(run);
+    }
+    run->opening = (struct rig_outcome){.kind = RIG_OUTCOME_OK};
+    const int result = run->ops->open(&run->geometry, &run->subject);
+    if (run->kernel && run->options->ret_n_calls)
+        run->options->ret_n_calls[run->program->n_ops] = run->kernel->n_calls;
+    run->op = 0;
+    if (result && !open_again(run, result))
+        return false;
+    if (!result && is_lied_to(run))
+        rig_diverge(run, "kernel", "accepted", "the subject was made on a kernel that does not keep its word");
+    if (run->kernel)
+        run->n_mapped_bytes = run->kernel->n_mapped_bytes;
+    return !run->failed;
+}
+
+void rig_close_kernel(struct rig_run *run)
+{
+    if (!run->kernel)
+        return;
+    run->verdict->counters.n_faults += run->kernel->n_fired_in_all;
+    rig_faulty_disarm(run->kernel);
+    rig_faulty_end(run->kernel);
+    /* A slot whose range could not be kept is left alone for good: it may be somebody else's by now. */
+    const int64_t lost_bytes = (int64_t)((run->geometry.n_slots - run->model.n_slots) * run->capacity_bytes);
+    if (!run->subject && run->verdict->kind == RIG_AGREE && run->kernel->n_mapped_bytes != lost_bytes)
+        rig_diverge(run, "leak", "mapping", "after closing, %jd bytes are still mapped",
+                    (intmax_t)(run->kernel->n_mapped_bytes - lost_bytes));
+    if (!run->subject) /* else it is abandoned, and its fork handlers still close files with this */
+        free(run->kernel);
+    run->kernel = NULL;
+}
+
+/* ---- operations ---- */
+
+void rig_begin_faults(struct rig_run *run)
+{
+    const struct rig_planned_fault *fault = run->options->fault;
+    if (!run->kernel)
+        return;
+    rig_faulty_begin(run->kernel);
+    if (fault && fault->op == run->op)
+        run->kernel->any = (struct rig_armed){
+            .nth = fault->nth,
+            .for_ever = fault->for_ever,
+            .how = fault->is_short ? RIG_FALLS_SHORT : RIG_FAILS,
+            .error = fault->error,
+            .n_bytes = 1,
+        };
+}
+
+/* Out of service, after an error; or as it was. */
+static bool may_become(enum rig_slot_state before, enum rig_slot_state now)
+{
+    return before != RIG_SLOT_LIVE && before != RIG_SLOT_LOST && (now == RIG_SLOT_RETIRED || now == RIG_SLOT_LOST);
+}
+
+static void adopt(struct rig_run *run)
+{
+    static const char *const names[] = {"bare", "idle", "live", "retired", "lost"};
+    const bool is_flush = run->op < run->program->n_ops && run->program->ops[run->op].kind == RIG_FLUSH;
+    uint32_t n_changed = 0;
+    for (uint32_t i = 0; i < run->geometry.n_slots && run->ops->slot_state && !run->failed; i++) {
+        const enum rig_slot_state before = run->slots[i].state, now = run->ops->slot_state(run->subject, i);
+        if (before == now)
+            continue;
+        if (may_become(before, now) && (++n_changed == 1 || is_flush || run->options->foreign_faults))
+            rig_place_retired(run, i, now);
+        else
+            rig_diverge(run, "fault", names[now], "a kernel call has failed, and slot %u, which was %s, is %s", i,
+                        names[before], names[now]);
+    }
+}
+
+void rig_end_faults(struct rig_run *run)
+{
+    struct rig_faulty *kernel = run->kernel;
+    const struct rig_planned_fault *fault = run->options->fault;
+    if (kernel && run->options->ret_n_calls && run->op < run->program->n_ops)
+        run->options->ret_n_calls[run->op] = kernel->n_calls;
+    if (kernel && fault && fault->op == run->op && kernel->n_fired == 0)
+        kernel->any.nth = 0; /* the operation makes fewer calls */
+    if (run->failed || !((kernel && kernel->n_fired) || run->options->foreign_faults))
+        return;
+    adopt(run);
+    if (kernel && kernel->n_mapped_bytes != run->n_mapped_bytes)
+        check_nothing_left(run, kernel->n_open);
+}
+
+struct rig_outcome rig_operate_fault(struct rig_run *run, const struct rig_op *op)
+{
+    const uint32_t n_leading = rig_n_leading_faults(run->program);
+    if (run->op < n_leading) /* the last of them tells what became of the opening */
+        return run->op + 1 == n_leading ? run->opening : (struct rig_outcome){.kind = RIG_OUTCOME_OK};
+    if (!run->kernel)
+        return (struct rig_outcome){.kind = RIG_OUTCOME_NOOP};
+    rig_faulty_arm(run->kernel, op);
+    return (struct rig_outcome){.kind = RIG_OUTCOME_OK};
+}
+
+bool rig_is_fault(const struct rig_run *run, int model, int subject)
+{
+    if (model != COW_OK || subject >= 0)
+        return false;
+    return run->options->foreign_faults || (run->kernel && rig_faulty_explains(run->kernel, subject));
+}
+
+struct rig_outcome rig_failed(struct rig_run *run, int subject)
+{
+    if (run->subject && !run->failed)
+        adopt(run);
+    return (struct rig_outcome){.kind = RIG_OUTCOME_ERROR, .refusal = -subject};
+}
+
+struct rig_outcome rig_failed_leaving_nothing(struct rig_run *run, int subject)
+{
+    if (run->kernel)
+        check_nothing_left(run, run->kernel->n_open_before);
+    return rig_failed(run, subject);
+}
+
+void rig_check_retired(struct rig_run *run, const struct rig_lease *lease)
+{
+    struct cow_memory memory;
+    const enum rig_slot_state now =
+        run->ops->slot_state ? run->ops->slot_state(run->subject, lease->slot) : RIG_SLOT_RETIRED;
+    if (now != RIG_SLOT_RETIRED && now != RIG_SLOT_LOST)
+        rig_diverge(run, "fault", "usable", "slot %u could not be reset, and is still in service", lease->slot);
+    else
+        (void)rig_same_result(run, COW_STALE, run->ops->memory(run->subject, lease->handle, &memory));
+}
