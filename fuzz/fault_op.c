@@ -12,7 +12,7 @@
 
 static bool wants_faults(const struct rig_run *run)
 {
-    bool has_fault = run->options->fault || run->options->ret_n_calls;
+    bool has_fault = run->options->fault || run->options->ret_calls;
     for (uint32_t i = 0; i < run->program->n_ops; i++)
         has_fault = has_fault || run->program->ops[i].kind == RIG_FAULT;
     return has_fault && run->ops->slot_state;
@@ -34,6 +34,16 @@ static bool is_lied_to(const struct rig_run *run)
             return true;
     }
     return false;
+}
+
+static void log_calls(const struct rig_run *run, uint32_t op)
+{
+    const struct rig_faulty *kernel = run->kernel;
+    if (!kernel || !run->options->ret_calls)
+        return;
+    struct rig_call_log *log = &run->options->ret_calls[op];
+    log->n = kernel->n_calls < UINT8_MAX ? (uint8_t)kernel->n_calls : UINT8_MAX;
+    memcpy(log->kinds, kernel->kinds, sizeof log->kinds);
 }
 
 static void refuse(struct rig_run *run, int result)
@@ -95,8 +105,7 @@ bool rig_open(struct rig_run *run)
     }
     run->opening = (struct rig_outcome){.kind = RIG_OUTCOME_OK};
     const int result = run->ops->open(&run->geometry, &run->subject);
-    if (run->kernel && run->options->ret_n_calls)
-        run->options->ret_n_calls[run->program->n_ops] = run->kernel->n_calls;
+    log_calls(run, run->program->n_ops);
     run->op = 0;
     if (result && !open_again(run, result))
         return false;
@@ -111,6 +120,10 @@ void rig_close_kernel(struct rig_run *run)
 {
     if (!run->kernel)
         return;
+    if (run->options->ret_told) {
+        run->options->ret_told->n_ops = run->kernel->n_told;
+        memcpy(run->options->ret_told->ops, run->kernel->told, sizeof run->kernel->told);
+    }
     run->verdict->counters.n_faults += run->kernel->n_fired_in_all;
     rig_faulty_disarm(run->kernel);
     rig_faulty_end(run->kernel);
@@ -169,8 +182,8 @@ void rig_end_faults(struct rig_run *run)
 {
     struct rig_faulty *kernel = run->kernel;
     const struct rig_planned_fault *fault = run->options->fault;
-    if (kernel && run->options->ret_n_calls && run->op < run->program->n_ops)
-        run->options->ret_n_calls[run->op] = kernel->n_calls;
+    if (run->op < run->program->n_ops)
+        log_calls(run, run->op);
     if (kernel && fault && fault->op == run->op && kernel->n_fired == 0)
         kernel->any.nth = 0; /* the operation makes fewer calls */
     if (run->failed || !((kernel && kernel->n_fired) || run->options->foreign_faults))

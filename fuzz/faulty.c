@@ -43,6 +43,7 @@ void rig_faulty_begin(struct rig_faulty *kernel)
     kernel->n_calls = kernel->n_fired = 0;
     kernel->was_inexact = false;
     kernel->n_open_before = kernel->n_open;
+    memset(kernel->n_of_call, 0, sizeof kernel->n_of_call);
 }
 
 bool rig_faulty_explains(const struct rig_faulty *kernel, int result)
@@ -77,16 +78,46 @@ static const struct rig_armed *trip(struct rig_armed *armed)
     return armed;
 }
 
+static uint8_t name_of(int error)
+{
+    uint8_t i = 0;
+    while (i + 1 < RIG_N_ERRORS && named_errors[i] != -error)
+        i++;
+    return i;
+}
+
+/* As the programs say it: what has failed for any call fails from now on for each kind, if it is for ever. */
+static void tell(struct rig_faulty *kernel, const struct rig_armed *fault, enum rig_call call)
+{
+    for (unsigned i = 0; i < RIG_N_CALLS && kernel->n_fired_in_all == 0; i++) {
+        struct rig_op *op = &kernel->told[kernel->n_told];
+        if (i != call && !fault->for_ever)
+            continue;
+        *op = (struct rig_op){.kind = RIG_FAULT, .choice = (uint8_t)i, .forever = fault->for_ever};
+        op->len.n = kernel->n_of_call[i] + (i != call);
+        op->form = fault->how == RIG_FALLS_SHORT ? RIG_FAULT_SHORT : RIG_FAULT_ERROR;
+        op->error =
+            op->form == RIG_FAULT_ERROR ? name_of(fault->error ? fault->error : usual_error((enum rig_call)i)) : 0;
+        op->len2.n = op->form == RIG_FAULT_SHORT ? (uint32_t)fault->n_bytes : 0;
+        kernel->n_told++;
+    }
+}
+
 /* Of a call that is made now: how it fails, if it does. *ret_error is then what it fails with. */
 static const struct rig_armed *fail(struct rig_faulty *kernel, enum rig_call call, int *ret_error)
 {
     if (kernel->suspended)
         return NULL;
+    if (kernel->n_calls < RIG_MAX_CALLS_LOGGED)
+        kernel->kinds[kernel->n_calls] = (uint8_t)call;
     kernel->n_calls++;
+    kernel->n_of_call[call]++;
     const struct rig_armed *of_call = trip(&kernel->calls[call]), *of_any = trip(&kernel->any);
     const struct rig_armed *fault = of_call ? of_call : of_any;
     if (!fault || (fault->how == RIG_FALLS_SHORT && call != RIG_CALL_PWRITE))
         return NULL;
+    if (fault == of_any)
+        tell(kernel, fault, call);
     *ret_error = fault->error ? fault->error : usual_error(call);
     if (kernel->n_fired < RIG_MAX_FIRED)
         kernel->errors[kernel->n_fired] = fault->how == RIG_FAILS ? *ret_error : 0;

@@ -9,7 +9,7 @@
 #ifndef RIG_FAULTY_H
 #define RIG_FAULTY_H
 
-#include "program.h"
+#include "run.h"
 #include "sys/sys.h"
 
 #include <stdbool.h>
@@ -36,6 +36,11 @@ struct rig_faulty {
     bool was_inexact; /* one of them was short or a lie: any error may follow from it */
     int errors[RIG_MAX_FIRED];
     uint64_t n_fired_in_all;
+    uint32_t n_of_call[RIG_N_CALLS];     /* since the operation began */
+    uint8_t kinds[RIG_MAX_CALLS_LOGGED]; /* enum rig_call of the first calls of the operation */
+    struct rig_op
+        told[RIG_N_CALLS]; /* fault operations that come to the same as `any` did when it first fired; see n_told */
+    uint32_t n_told;
     int n_open_before;      /* when the operation began */
     int n_open;             /* descriptors that were opened through it and not closed */
     int64_t n_mapped_bytes; /* by mappings at a place of the kernel's choice, less what was unmapped */

@@ -13,6 +13,7 @@ static const struct {
     const char *what;
 } verbs[] = {
     {"run", rig_verb_run, "run programs against pool and model, and compare"},
+    {"sweep", rig_verb_sweep, "the same while one kernel call after the other fails"},
     {"show", rig_verb_show, "print a program, binary or text, as text"},
     {"asm", rig_verb_asm, "turn text into the binary form"},
     {"fmt", rig_verb_fmt, "spell text programs canonically, comments kept"},

@@ -51,6 +51,19 @@ struct rig_planned_fault {
     int error;     /* a negative errno; 0: one that is usual for the call */
 };
 
+/* Which kernel calls an operation made. */
+enum { RIG_MAX_CALLS_LOGGED = 30 };
+struct rig_call_log {
+    uint8_t n;                           /* at most 255 */
+    uint8_t kinds[RIG_MAX_CALLS_LOGGED]; /* enum rig_call of the first ones */
+};
+
+/* The same as a planned fault, by fault operations to be put before the operation that it is of. */
+struct rig_told_fault {
+    uint32_t n_ops;
+    struct rig_op ops[RIG_N_CALLS];
+};
+
 struct rig_run; /* state.h */
 struct rig_options {
     const struct rig_subject_ops *subject;
@@ -62,7 +75,8 @@ struct rig_options {
     struct rig_expect *ret_expect;         /* what the model says, or NULL */
     struct rig_matrix *matrix;             /* what was met is added, or NULL */
     const struct rig_planned_fault *fault; /* or NULL */
-    uint32_t *ret_n_calls; /* for each operation, and the pool's creation behind them, how many kernel calls; or NULL */
+    struct rig_call_log *ret_calls;        /* for each operation, and the pool's creation behind them; or NULL */
+    struct rig_told_fault *ret_told;       /* the planned fault, if a call ran into it; or NULL */
     /* Somebody else makes kernel calls fail: a failure needs no fault of the program, and kernel calls are not counted. What the text
      * expects is not looked at. */
     bool foreign_faults;

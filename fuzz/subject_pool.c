@@ -326,7 +326,23 @@ static const char *refusals_in_child(struct cow_pool *pool, uint64_t handle)
     return NULL;
 }
 
-static const char *holes_in_child(const struct cow_pool_view *view)
+/* Bit i: slot i is lost. What was mapped there for a next tenant before that holds nobody's bytes. */
+static uint32_t lost_slots(const struct cow_pool *pool, uint32_t n_slots)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < n_slots; i++)
+        lost |= (uint32_t)cow_check_slot(pool, i).lost << i;
+    return lost;
+}
+
+static bool is_of_lost(const struct cow_pool_view *view, uint32_t lost, uintptr_t address)
+{
+    const uintptr_t end = (uintptr_t)view->reservation_base + view->reservation_bytes;
+    const uint64_t from_end = (end - 1 - address) / view->stride_bytes; /* 0: the last slot */
+    return from_end < view->n_slots && lost >> (view->n_slots - 1 - from_end) & 1;
+}
+
+static const char *holes_in_child(const struct cow_pool_view *view, uint32_t lost)
 {
     const uintptr_t end = (uintptr_t)view->reservation_base + view->reservation_bytes;
     struct rig_vma vma = {.end = (uintptr_t)view->reservation_base};
@@ -334,7 +350,8 @@ static const char *holes_in_child(const struct cow_pool_view *view)
         const uintptr_t expected = vma.end;
         if (!rig_kernel_vma(expected, &vma) || vma.begin > expected)
             return "a child has a hole where the pool is";
-        if (expected != (uintptr_t)view->reservation_base && vma.readable) /* the first page is the cookie's */
+        if (expected != (uintptr_t)view->reservation_base && vma.readable && /* the first page is the cookie's */
+            !is_of_lost(view, lost, expected))
             return "a child can read a slot";
     }
     return NULL;
@@ -343,15 +360,17 @@ static const char *holes_in_child(const struct cow_pool_view *view)
 static const char *pool_in_child(struct rig_subject *subject, uint64_t handle)
 {
     struct cow_pool *pool = pool_of(subject);
+    const struct cow_pool_view *view = &self(subject)->view;
+    const uint32_t lost = lost_slots(pool, view->n_slots);
     const char *broken = refusals_in_child(pool, handle);
     if (!broken)
-        broken = holes_in_child(&self(subject)->view);
-    for (uint32_t i = 0; i < self(subject)->view.n_slots && !broken; i++)
+        broken = holes_in_child(view, lost);
+    for (uint32_t i = 0; i < view->n_slots && !broken; i++)
         if (cow_check_slot(pool, i).extension_fd >= 0)
             broken = "a child has inherited an extension file";
     if (!broken && cow_pool_close(pool) != COW_FORKED)
         broken = "closing the pool in a child was not refused";
-    return broken ? broken : holes_in_child(&self(subject)->view);
+    return broken ? broken : holes_in_child(view, lost);
 }
 
 static void pool_describe(struct rig_subject *subject, uint32_t slot, uint64_t offset, void *out_file)

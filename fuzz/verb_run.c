@@ -2,16 +2,15 @@
 /* lockstep run: replays programs, and says whether pool and model agree. The work is done in a child, so that a crash, a sanitizer's
  * report or a hang becomes exit code 3 with the program's name, whatever else is in the list. */
 #include "child.h"
+#include "file_list.h"
 #include "floors.h"
 #include "program_file.h"
 #include "verbs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,11 +18,6 @@ struct run_options {
     struct rig_options rig;
     bool trace, json, floors, matrix, in_process;
     unsigned timeout_seconds, n_repeats;
-};
-
-struct file_list {
-    char **paths;
-    size_t n, n_allocated;
 };
 
 static const char usage[] =
@@ -45,62 +39,6 @@ static const char usage[] =
     "Exit codes: 0 all agree; 1 a divergence, its stable line on stdout and the report on stderr; 2 wrong use, "
     "unreadable\n"
     "input, or an expectation that is out of date; 3 a crash, a sanitizer's report or a timeout.\n";
-
-/* ---- which files ---- */
-
-static void add_path(struct file_list *list, const char *path)
-{
-    if (list->n == list->n_allocated) {
-        list->n_allocated = list->n_allocated ? 2 * list->n_allocated : 64;
-        list->paths = realloc(list->paths, list->n_allocated * sizeof *list->paths);
-        if (!list->paths)
-            abort();
-    }
-    list->paths[list->n] = strdup(path);
-    if (!list->paths[list->n++])
-        abort();
-}
-
-static int list_path(struct file_list *list, const char *path);
-
-/* What lies beside programs and is none: documents, and the text modules of corpus/wasm. */
-static bool is_beside(const char *name)
-{
-    return name[0] == '.' || strstr(name, ".md") || strstr(name, ".wat") || strstr(name, ".wast");
-}
-
-static int list_directory(struct file_list *list, const char *path)
-{
-    struct dirent **entries;
-    int result = 0;
-    const int n = scandir(path, &entries, NULL, alphasort);
-    if (n < 0) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        return 2;
-    }
-    for (int i = 0; i < n; i++) {
-        char *inner = NULL;
-        if (!is_beside(entries[i]->d_name) && asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
-            result = list_path(list, inner);
-        free(inner);
-        free(entries[i]);
-    }
-    free(entries);
-    return result;
-}
-
-static int list_path(struct file_list *list, const char *path)
-{
-    struct stat status = {.st_mode = S_IFREG}; /* "-" is the standard input */
-    if (strcmp(path, "-") != 0 && stat(path, &status)) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        return 2;
-    }
-    if (S_ISDIR(status.st_mode))
-        return list_directory(list, path);
-    add_path(list, path);
-    return 0;
-}
 
 /* ---- one program ---- */
 
@@ -201,7 +139,7 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
 static char *under_way;
 #define UNDER_WAY_BYTES 4096
 
-static int run_all(const struct file_list *list, const struct run_options *options)
+static int run_all(const struct rig_file_list *list, const struct run_options *options)
 {
     struct rig_tally tally = {.n_programs = 0};
     int worst = 0;
@@ -233,7 +171,7 @@ static int run_all(const struct file_list *list, const struct run_options *optio
 }
 
 struct all_work {
-    const struct file_list *list;
+    const struct rig_file_list *list;
     const struct run_options *options;
 };
 
@@ -243,7 +181,7 @@ static int do_all(void *context)
     return run_all(work->list, work->options);
 }
 
-static int run_in_child(const struct file_list *list, const struct run_options *options)
+static int run_in_child(const struct rig_file_list *list, const struct run_options *options)
 {
     struct all_work work = {list, options};
     struct rig_ending ending;
@@ -314,7 +252,7 @@ int rig_verb_run(int argc, char **argv)
     struct run_options options = {.rig = {.subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = &matrix},
                                   .timeout_seconds = 60,
                                   .n_repeats = 1};
-    struct file_list list = {.n = 0};
+    struct rig_file_list list = {.n = 0};
     int result = 0;
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0)
@@ -322,7 +260,7 @@ int rig_verb_run(int argc, char **argv)
     for (int i = 1; i < argc && result == 0; i++) {
         const size_t n_before = list.n;
         if (argv[i][0] != '-' || argv[i][1] == '\0') {
-            result = list_path(&list, argv[i]);
+            result = rig_list_path(&list, argv[i]);
             if (result == 0 && list.n == n_before) {
                 fprintf(stderr, "%s: there is no program in this directory\n", argv[i]);
                 result = 2;
@@ -339,9 +277,7 @@ int rig_verb_run(int argc, char **argv)
     under_way = mmap(NULL, UNDER_WAY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (result == 0 && under_way != MAP_FAILED)
         result = options.in_process ? run_all(&list, &options) : run_in_child(&list, &options);
-    for (size_t i = 0; i < list.n; i++)
-        free(list.paths[i]);
-    free(list.paths);
+    rig_list_free(&list);
     return result;
 }
 

@@ -7,6 +7,7 @@
 #include "program.h"
 
 int rig_verb_run(int argc, char **argv);      /* verb_run.c */
+int rig_verb_sweep(int argc, char **argv);    /* verb_sweep.c */
 int rig_verb_doctor(int argc, char **argv);   /* verb_doctor.c */
 int rig_verb_show(int argc, char **argv);     /* verb_text.c */
 int rig_verb_asm(int argc, char **argv);      /* verb_text.c */

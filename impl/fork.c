@@ -57,9 +57,11 @@ static void seal_off(struct cow_pool *pool)
     const struct cow_geometry *geometry = &pool->geometry;
     for (uint32_t i = 0; i < geometry->n_slots; i++) {
         struct cow_slot *slot = &pool->slots[i];
-        const bool is_mapped = slot->state == COW_SLOT_IDLE || slot->state == COW_SLOT_LIVE;
+        /* A lost slot is what is left of a paved one: what it still maps is nobody's, and what it does not is a hole. */
+        const bool may_have_holes = slot->state == COW_SLOT_IDLE || slot->state == COW_SLOT_LIVE || slot->has_hole;
         cow_slot_close(slot, &pool->sys);
-        if (is_mapped && geometry->capacity_bytes) /* bare and retired slots are inherited as they are: inaccessible */
+        if (may_have_holes &&
+            geometry->capacity_bytes) /* bare and retired slots are inherited as they are: inaccessible */
             fill(pool, slot->base, geometry->capacity_bytes);
     }
 }

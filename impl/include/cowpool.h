@@ -28,7 +28,8 @@
  *          one thread at a time: calls that name the same instance must not overlap.
  *
  * Caveats. After fork() the child holds no instance: every call there returns COW_FORKED, the slots are
- *          inaccessible, and the address range stays occupied so that nothing else can land in it. (A child made
+ *          inaccessible, and the address range stays occupied so that nothing else can land in it. (A slot that is lost to errors is
+ *          left as it is: what can be read there holds no guest's bytes. A child made
  *          by a raw clone system call runs no fork handlers: every call is still refused there, but the range is left
  *          open, the extension files are inherited, and so is a slot that another thread was making ready.)
  *          A guest access past `accessible` raises SIGBUS or SIGSEGV; see cow_pool_locate() and cow_trap_call().
