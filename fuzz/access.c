@@ -207,7 +207,7 @@ static int scratch_file(struct rig_run *run)
 /* How many bytes the kernel may have moved: at most those in bounds, and none is an error. False: a divergence. */
 static bool check_count(struct rig_run *run, int64_t n, uint64_t in_bounds)
 {
-    if (n == -EFAULT && in_bounds == 0)
+    if ((n == -EFAULT && in_bounds == 0) || (n < 0 && run->options->foreign_faults))
         return true;
     if (n > 0 && (uint64_t)n <= in_bounds)
         return true;
@@ -280,7 +280,7 @@ struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op
         return scribble(run, op, lease);
     const uint64_t limit = run->stride_bytes < RIG_MAX_LENGTH_BYTES ? run->stride_bytes : RIG_MAX_LENGTH_BYTES;
     /* Without a guard, the bytes behind a full slot are another's: the kernel would be right to touch them. */
-    if (!run->ops->host_read || !run->ops->host_write ||
+    if (!run->ops->host_read || !run->ops->host_write || scratch_file(run) < 0 ||
         !rig_resolve_cut_range(run, lease, op, limit, &offset, &length_bytes) ||
         run->ops->memory(run->subject, lease->handle, &memory) != COW_OK)
         return noop;

@@ -79,6 +79,7 @@ static bool open_again(struct rig_run *run, int result)
         result < 0 ? rig_failed(run, result) : (struct rig_outcome){.kind = RIG_OUTCOME_REFUSED, .refusal = result};
     if (run->options->foreign_faults) {
         run->is_over = true;
+        run->verdict->counters.n_unmade++;
         return true;
     }
     if (is_fault_of_opening(run, result)) {

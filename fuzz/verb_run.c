@@ -32,6 +32,10 @@ static const char usage[] =
     "  --matrix           also print which operations followed which, in which states, and which results each had at "
     "which edge\n"
     "  --floors           also check that the programs did enough for their agreement to mean something\n"
+    "  --foreign-faults   somebody else makes kernel calls of this process fail (strace, seccomp): operations may "
+    "fail, but no "
+    "byte may\n"
+    "                     be wrong; expectations are not looked at\n"
     "  --repeat N         run everything N times, for timing\n"
     "  --timeout SECONDS  of each program, 60 unless given; 0 is none\n"
     "  --in-process       do not fork a child: for debuggers\n"
@@ -113,6 +117,10 @@ static int run_file(const char *path, const struct run_options *options, struct 
     *seconds += now() - begin; /* of running, not of reading files */
     alarm(0);
     result = tell(path, &text, &verdict);
+    if (verdict.kind == RIG_UNABLE && options->rig.foreign_faults) { /* the rig's own calls are made to fail, too */
+        tally->sum.n_skipped++;
+        result = 0;
+    }
     rig_tally_add(tally, &verdict);
     free(verdict.report);
     return result;
@@ -139,6 +147,16 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
 static char *under_way;
 #define UNDER_WAY_BYTES 4096
 
+/* None at all: then nobody has interfered, and the run means nothing more than without. */
+static void tell_failures(const struct rig_counters *sum)
+{
+    uint64_t n_failed = 0;
+    for (unsigned kind = 0; kind < RIG_N_KINDS; kind++)
+        n_failed += sum->kinds[kind].n_failed;
+    fprintf(stderr, "%ju operations failed, %ju pools could not be made\n", (uintmax_t)n_failed,
+            (uintmax_t)sum->n_unmade);
+}
+
 static int run_all(const struct rig_file_list *list, const struct run_options *options)
 {
     struct rig_tally tally = {.n_programs = 0};
@@ -156,6 +174,8 @@ static int run_all(const struct rig_file_list *list, const struct run_options *o
             : worst == 1 ? "DIVERGED"
                          : "ERRORS",
             tally.sum.n_skipped ? ", some skipped" : "");
+    if (options->rig.foreign_faults)
+        tell_failures(&tally.sum);
     if (options->floors && worst == 0 && rig_check_floors(stderr, &tally))
         worst = 1;
     if (options->matrix)
@@ -235,6 +255,8 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
         return options->matrix = true;
     if (strcmp(option, "--floors") == 0)
         return options->floors = true;
+    if (strcmp(option, "--foreign-faults") == 0)
+        return options->rig.foreign_faults = true;
     if (strcmp(option, "--in-process") == 0)
         return options->in_process = true;
     if (strncmp(option, "--subject=", 10) == 0)
