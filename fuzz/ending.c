@@ -136,6 +136,8 @@ static void close_subject(struct rig_run *run)
     if (!rig_same_result(run, COW_OK, run->ops->close(run->subject)))
         return;
     run->subject = NULL;
+    if (run->options->foreign_faults) /* an munmap may have failed, too */
+        return;
     const uintptr_t end = base + length_bytes;
     for (uint32_t i = 0; i < run->geometry.n_slots && length_bytes && run->capacity_bytes; i++) {
         const uintptr_t slot = end - (run->geometry.n_slots - i) * run->stride_bytes;
