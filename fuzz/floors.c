@@ -89,5 +89,6 @@ int rig_check_floors(FILE *out, struct rig_tally *tally)
             median >= 20 ? "ok" : "LOW", (uintmax_t)median);
     n_low += median < 20;
     n_low += floor_share(out, "resets that erase a byte", sum->n_erasing_resets, sum->n_resets, 300);
+    n_low += floor_share(out, "kernel calls that fail, of faults", sum->n_faults, sum->kinds[RIG_FAULT].n_ok, 300);
     return n_low + check_kinds(out, sum);
 }

@@ -134,11 +134,12 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
     const struct rig_counters *sum = &tally->sum;
     printf("{\"verdict\":\"%s\",\"state_hash\":\"%016jx\",\"counters\":{\"programs\":%ju,\"operations\":%ju,"
            "\"effective\":%ju,\"traps\":%ju,"
-           "\"resets\":%ju,\"erasing_resets\":%ju,\"reuses\":%ju,\"grows\":%ju,\"divergences\":%ju,\"skipped\":%ju},",
+           "\"resets\":%ju,\"erasing_resets\":%ju,\"reuses\":%ju,\"grows\":%ju,\"faults\":%ju,\"divergences\":%ju,"
+           "\"skipped\":%ju},",
            verdicts[result & 3], (uintmax_t)tally->state_hash, (uintmax_t)sum->n_programs, (uintmax_t)sum->n_operations,
            (uintmax_t)sum->n_effective, (uintmax_t)sum->n_traps, (uintmax_t)sum->n_resets,
            (uintmax_t)sum->n_erasing_resets, (uintmax_t)sum->n_reuses, (uintmax_t)sum->n_grows,
-           (uintmax_t)sum->n_divergences, (uintmax_t)sum->n_skipped);
+           (uintmax_t)sum->n_faults, (uintmax_t)sum->n_divergences, (uintmax_t)sum->n_skipped);
     printf("\"timing\":{\"seconds\":%.6f,\"programs_per_second\":%.0f,\"effective_per_second\":%.0f}}\n", seconds,
            seconds > 0 ? (double)sum->n_programs / seconds : 0, seconds > 0 ? (double)sum->n_effective / seconds : 0);
 }
