@@ -15,15 +15,19 @@
 #include <unistd.h>
 
 static const char sweep_help[] =
-    "usage: lockstep sweep [--timeout SECONDS] [--json] [--out DIR] FILE|DIRECTORY ...\n"
+    "usage: lockstep sweep [--timeout SECONDS] [--json] [--behind N] [--out DIR] FILE|DIRECTORY ...\n"
     "Runs each program again and again. Each time one more kernel call of one more operation fails: the first, the "
     "second, ...,\n"
-    "until the operation makes no more; the creation of the pool too. Each call fails alone, and with all that follow "
+    "until the operation makes no more; the creation of the pool too, once for each number of slots. Each call fails "
+    "alone, and with all that follow "
     "it; a\n"
     "mapping with and without the loss of what was there, an madvise as if the memory was locked, a write that is only "
     "short.\n"
     "After each the pool must have done it all the same, or say so and be as it was, or have put the slot out of "
     "service.\n"
+    "  --behind N         how many operations follow the one with the fault, before the program ends and all slots are "
+    "looked at;\n"
+    "                     32 unless given\n"
     "  --timeout SECONDS  of each run, 60 unless given; 0 is none\n"
     "  --out DIR          where to write what diverges, as programs that do so by themselves; made if it does not "
     "exist\n"
@@ -35,6 +39,8 @@ struct sweep {
     unsigned timeout_seconds;
     bool json;
     const char *out;
+    uint32_t n_behind;
+    bool is_created[RIG_MAX_SLOTS + 1]; /* the creation of a pool of so many slots was swept */
 };
 
 /* Shared with the parent, which tells of it after a crash. */
@@ -111,7 +117,11 @@ static int run_fault(const struct sweep *sweep, const char *path, const struct r
 {
     struct rig_told_fault told = {0};
     const struct rig_options options = {
-        .subject = &rig_subject_pool, .until = UINT32_MAX, .fault = fault, .ret_told = &told};
+        .subject = &rig_subject_pool,
+        .until = (fault->op < program->n_ops ? fault->op + 1 : 0) + sweep->n_behind,
+        .fault = fault,
+        .ret_told = &told,
+    };
     struct rig_verdict verdict;
     int result = 0;
     describe(program, fault);
@@ -171,7 +181,7 @@ static void show_progress(size_t i, size_t n)
     fprintf(stderr, "\r%zu of %zu programs, %ju runs \033[K", i, n, (uintmax_t)under_way->n_runs);
 }
 
-static int sweep_file(const struct sweep *sweep, const char *path)
+static int sweep_file(struct sweep *sweep, const char *path)
 {
     static struct rig_text text;
     static struct rig_call_log calls[RIG_MAX_OPS + 1];
@@ -194,7 +204,10 @@ static int sweep_file(const struct sweep *sweep, const char *path)
         return verdict.kind == RIG_DIVERGED ? 1 : 2;
     }
     under_way->n_programs++;
-    for (uint32_t op = 0; op <= text.program.n_ops && worst <= 1; op++) {
+    bool *is_created = &sweep->is_created[text.program.world.n_slots];
+    const uint32_t n = text.program.n_ops + !*is_created; /* creation is said to be the operation behind the last one */
+    *is_created = true;
+    for (uint32_t op = 0; op < n && worst <= 1; op++) {
         const int result = sweep_op(sweep, path, &text.program, op, &calls[op]);
         worst = result > worst ? result : worst;
     }
@@ -203,7 +216,7 @@ static int sweep_file(const struct sweep *sweep, const char *path)
 
 static int sweep_all(void *context)
 {
-    const struct sweep *sweep = context;
+    struct sweep *sweep = context;
     int worst = 0;
     for (size_t i = 0; i < sweep->list.n; i++) {
         snprintf(under_way->path, sizeof under_way->path, "%s", sweep->list.paths[i]);
@@ -260,6 +273,10 @@ static int take_argument(int argc, char **argv, int *at, struct sweep *sweep)
         sweep->out = value;
         return 0;
     }
+    if ((value = rig_value_of("--behind", argc, argv, at)) && rig_parse_count(value, RIG_MAX_OPS, &number)) {
+        sweep->n_behind = (uint32_t)number;
+        return 0;
+    }
     if ((value = rig_value_of("--timeout", argc, argv, at)) && rig_parse_count(value, 1u << 30, &number)) {
         sweep->timeout_seconds = (unsigned)number;
         return 0;
@@ -269,7 +286,7 @@ static int take_argument(int argc, char **argv, int *at, struct sweep *sweep)
 
 int rig_verb_sweep(int argc, char **argv)
 {
-    struct sweep sweep = {.timeout_seconds = 60};
+    struct sweep sweep = {.timeout_seconds = 60, .n_behind = 32};
     int result = 0;
     if (rig_asks_for_help(argc, argv, sweep_help))
         return 0;
