@@ -45,6 +45,7 @@ static void check_program(const struct rig_program *program, uint32_t n_max_ops)
 {
     CHECK(program->n_ops <= n_max_ops);
     CHECK(rig_program_unbuilt(program) == NULL);
+    CHECK(!rig_program_lies(program));
     CHECK(count_kind(program, RIG_FORK) <= 1);
     for (uint32_t i = 0; i < program->n_ops; i++)
         CHECK(program->world.enabled & RIG_BIT(program->ops[i].kind));

@@ -56,6 +56,7 @@ static void check_ranges(const struct rig_op *op, uint32_t enabled)
         CHECK(op->width && op->width <= 16 && !(op->width & (op->width - 1)));
     else
         CHECK_EQ(op->width, 0);
+    CHECK(op->kind != RIG_FAULT || op->form != RIG_FAULT_LIE); /* lies are written by people */
     check_at(op->at);
     check_at(op->other);
     check_size(op->len);
