@@ -114,6 +114,8 @@ static int open_file(struct bench *bench, int *ret_fd)
 static int fill_image(struct bench *bench)
 {
     int result = map(bench, COW_MAP_ZERO, -1, 1, &bench->zero);
+    if (!result)
+        result = test_readable(bench, bench->zero, true);
     if (result)
         return result;
     memset(bench->zero, PATTERN, bench->page_bytes);
@@ -123,6 +125,9 @@ static int fill_image(struct bench *bench)
             return n < 0 ? (int)n : COW_KERNEL;
         done += (size_t)n;
     }
+    const int64_t file_bytes = bench->sys.table->file_bytes(bench->sys.table, bench->image_fd);
+    if (file_bytes != (int64_t)bench->page_bytes) /* to read behind its end would be SIGBUS */
+        return file_bytes < 0 ? (int)file_bytes : COW_KERNEL;
     result = discard(bench, bench->zero);
     return result ? result : cow_sys_seal(&bench->sys, bench->image_fd);
 }

@@ -18,7 +18,9 @@ enum faulty_lie {
     FAULTY_SEAL_DOES_NOTHING,
     FAULTY_PWRITE_IS_SHORT, /* no lie: the contract allows it */
     FAULTY_PWRITE_WRITES_NOTHING,
-    FAULTY_PREAD_IS_SHORT, /* no lie either */
+    FAULTY_PWRITE_DOES_NOTHING, /* and says that it has written everything */
+    FAULTY_MMAP_DOES_NOTHING,   /* nothing that could be touched is mapped */
+    FAULTY_PREAD_IS_SHORT,      /* no lie either */
     FAULTY_PREAD_ENDS_EARLY,
 };
 
@@ -64,6 +66,11 @@ static int faulty_mmap(const struct cow_sys_table *self, void *at, size_t length
         if (it->leaves_hole && where == COW_WHERE_FIXED)
             (void)cow_sys_linux.munmap(&cow_sys_linux, at, length_bytes);
         return it->error;
+    }
+    if (it->lie == FAULTY_MMAP_DOES_NOTHING) {
+        what = COW_MAP_RESERVED;
+        fd = -1;
+        offset_bytes = 0;
     }
     const int result = cow_sys_linux.mmap(&cow_sys_linux, at, length_bytes, what, where, fd, offset_bytes, ret_at);
     if (!result && where == COW_WHERE_ANY)
@@ -135,6 +142,11 @@ static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const str
         return it->error;
     if (it->lie == FAULTY_PWRITE_WRITES_NOTHING)
         return 0;
+    int64_t n_bytes = 0;
+    for (size_t i = 0; it->lie == FAULTY_PWRITE_DOES_NOTHING && i < n_pieces; i++)
+        n_bytes += (int64_t)pieces[i].iov_len;
+    if (n_bytes)
+        return n_bytes;
     if (it->lie != FAULTY_PWRITE_IS_SHORT)
         return cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
     /* All but the last piece, or a third of it if it is the only one. */

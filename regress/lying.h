@@ -22,7 +22,8 @@ static struct rig_subject_ops liar; /* a test replaces functions in here; lying_
 static struct {
     bool armed, begun, just_begun;
     struct rig_subject *subject;
-    uint64_t handle; /* of the newest lease */
+    const struct cow_sys_table *sys; /* that it was given; NULL: the real one */
+    uint64_t handle;                 /* of the newest lease */
     char report[1 << 14];
 } lying_state;
 
@@ -44,6 +45,7 @@ static inline int lying_open(const struct rig_geometry *geometry, struct rig_sub
 {
     const int result = truth->open(geometry, ret_subject);
     lying_state.begun = false;
+    lying_state.sys = geometry->sys;
     lying_state.subject = result ? NULL : *ret_subject;
     return result;
 }

@@ -99,7 +99,8 @@ static void test_kernel__one_that_does_not_keep_its_word_is_refused(void)
 {
     const enum faulty_lie lies[] = {FAULTY_MADVISE_DOES_NOTHING,   FAULTY_MADVISE_GIVES_ZERO,
                                     FAULTY_FTRUNCATE_DOES_NOTHING, FAULTY_FTRUNCATE_KEEPS_BYTES,
-                                    FAULTY_SEAL_DOES_NOTHING,      FAULTY_PWRITE_WRITES_NOTHING};
+                                    FAULTY_SEAL_DOES_NOTHING,      FAULTY_PWRITE_WRITES_NOTHING,
+                                    FAULTY_PWRITE_DOES_NOTHING,    FAULTY_MMAP_DOES_NOTHING};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
         for (int again = 0; again < 2; again++) {
             struct faulty kernel = faulty_kernel();

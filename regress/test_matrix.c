@@ -8,19 +8,24 @@
 
 static struct rig_matrix matrix;
 
-static void run(const char *operations)
+static void run_once_more(const char *operations)
 {
     static struct rig_text text;
     struct rig_text_error error;
     struct rig_verdict verdict;
-    char source[2000];
+    char source[4000];
     const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = &matrix};
     snprintf(source, sizeof source, "cowpool-ops 1\npool slots=2 unit=1P max=16P\n%s", operations);
-    memset(&matrix, 0, sizeof matrix);
     CHECK_EQ(rig_text_parse(source, strlen(source), &text, &error), 0);
     rig_run(&text.program, &options, &verdict);
     CHECK_EQ(verdict.kind, RIG_AGREE);
     free(verdict.report);
+}
+
+static void run(const char *operations)
+{
+    memset(&matrix, 0, sizeof matrix);
+    run_once_more(operations);
 }
 
 static unsigned sum_pairs(void)
@@ -86,6 +91,19 @@ static void test_matrix__results_at_edges(void)
     CHECK_EQ(matrix.pairs[RIG_RELEASE][RIG_LOAD][0], 1); /* no live instance */
 }
 
+static void test_matrix__counters_stop_at_their_end(void)
+{
+    char operations[3000] = "instantiate i0 none\n";
+    for (size_t i = 0, n = strlen(operations); i < 150; i++)
+        n += (size_t)snprintf(operations + n, sizeof operations - n, "load i0 0 width=1\n");
+    run(operations);
+    CHECK_EQ(matrix.pairs[RIG_LOAD][RIG_LOAD][1], 149);
+    run_once_more(operations);
+    CHECK_EQ(matrix.pairs[RIG_LOAD][RIG_LOAD][1], 255);
+    CHECK_EQ(matrix.results[RIG_LOAD][RIG_EDGE_START][COW_OK], 255);
+    CHECK_EQ(matrix.results[RIG_INSTANTIATE][RIG_EDGE_START][COW_OK], 2);
+}
+
 static void test_matrix__is_printed(void)
 {
     char *printed = NULL;
@@ -107,6 +125,7 @@ int main(void)
     RUN(test_matrix__states_of_a_slot);
     RUN(test_matrix__states_of_a_lease);
     RUN(test_matrix__results_at_edges);
+    RUN(test_matrix__counters_stop_at_their_end);
     RUN(test_matrix__is_printed);
     return 0;
 }

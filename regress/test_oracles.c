@@ -297,6 +297,20 @@ static void test_oracles__a_wrong_byte_of_each_kind_of_place_is_seen_by_the_fina
     poke_everywhere("observe=final", "end");
 }
 
+/* The newest instance is poked: it is the only one, or one of many. */
+static void test_oracles__a_wrong_byte_of_an_instance_in_any_register_is_seen(void)
+{
+    char program[256];
+    for (int i = 0; i < RIG_N_REGISTERS; i++) {
+        liar.flush = pokes;
+        where = 5;
+        snprintf(program, sizeof program,
+                 "cowpool-ops 1\npool slots=2 probe=none\ninstantiate i%d none\ninstantiate i%d none\nflush",
+                 (i + 1) % RIG_N_REGISTERS, i);
+        lying_expect(program, "divergence: bytes flush zero", 2);
+    }
+}
+
 /* Into the file, so that no page of the memory becomes resident. */
 static int pokes_the_file(struct rig_subject *subject)
 {
@@ -381,6 +395,7 @@ int main(void)
     RUN(test_oracles__a_wrong_byte_of_each_kind_of_place_is_seen_by_the_full_observer);
     RUN(test_oracles__a_wrong_byte_of_each_kind_of_place_is_seen_by_the_quiet_observer);
     RUN(test_oracles__a_wrong_byte_of_each_kind_of_place_is_seen_by_the_final_observer);
+    RUN(test_oracles__a_wrong_byte_of_an_instance_in_any_register_is_seen);
     RUN(test_oracles__a_wrong_byte_of_a_page_that_is_not_resident_is_seen_by_the_quiet_observer);
     RUN(test_oracles__a_wrong_byte_of_an_untouched_image_is_seen_by_the_quiet_observer);
     RUN(test_oracles__a_file_that_cannot_be_read_is_seen);

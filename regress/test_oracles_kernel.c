@@ -272,6 +272,15 @@ static void test_oracles__a_byte_left_in_any_idle_slot_is_seen_by_the_sweep(void
     }
 }
 
+/* All of it is leased at once: there is nothing to grow, and to look at then. */
+static void test_oracles__a_byte_left_in_a_slot_that_cannot_grow_is_seen_by_the_sweep(void)
+{
+    liar.release = keeps_bytes;
+    stale_offset = lying_page();
+    lying_expect(POOL "instantiate i0 none initial=8P\nstore i0 1P width=8\nflush\nrelease i0",
+                 "divergence: bytes end zero", 4);
+}
+
 /* Only an instance of that image sees it: for any other one the slot is mapped anew. */
 static void test_oracles__a_byte_left_behind_an_image_is_seen_by_the_sweep(void)
 {
@@ -434,6 +443,7 @@ int main(void)
     RUN(test_oracles__bytes_of_the_tenant_before_are_seen_with_who_wrote_them);
     RUN(test_oracles__a_byte_left_in_an_idle_slot_is_seen_by_the_sweep_alone);
     RUN(test_oracles__a_byte_left_in_any_idle_slot_is_seen_by_the_sweep);
+    RUN(test_oracles__a_byte_left_in_a_slot_that_cannot_grow_is_seen_by_the_sweep);
     RUN(test_oracles__a_byte_left_behind_an_image_is_seen_by_the_sweep);
     RUN(test_oracles__a_byte_left_in_an_extension_file_is_seen_by_the_sweep);
     RUN(test_oracles__a_byte_of_an_image_that_is_gone_is_seen_by_the_sweep);

@@ -56,6 +56,7 @@ static void check_ranges(const struct rig_op *op, uint32_t enabled)
         CHECK(op->width && op->width <= 16 && !(op->width & (op->width - 1)));
     else
         CHECK_EQ(op->width, 0);
+    CHECK(op->kind != RIG_FAULT || op->form != RIG_FAULT_LIE); /* lies are written by people */
     check_at(op->at);
     check_at(op->other);
     check_size(op->len);
@@ -143,6 +144,26 @@ static void test_binary__every_number_has_bytes_in_every_unit(void)
         check_n_survives(0xffff, unit);
         check_n_survives(0x10000, unit);
         check_n_survives(RIG_MAX_N, unit);
+    }
+}
+
+static void test_binary__every_world_has_bytes(void)
+{
+    program = (struct rig_program){.world = rig_world_default()};
+    for (unsigned i = 0; i < RIG_MAX_SLOTS * RIG_N_OBSERVES * RIG_N_PROBES * RIG_N_KERNELS * 2; i++) {
+        unsigned rest = i;
+        program.world.n_slots = (uint8_t)(1 + rest % RIG_MAX_SLOTS);
+        program.world.observe = (uint8_t)((rest /= RIG_MAX_SLOTS) % RIG_N_OBSERVES);
+        program.world.probe = (uint8_t)((rest /= RIG_N_OBSERVES) % RIG_N_PROBES);
+        program.world.kernel = (uint8_t)((rest /= RIG_N_PROBES) % RIG_N_KERNELS);
+        program.world.sweep = (uint8_t)(rest / RIG_N_KERNELS);
+        check_round_trip();
+    }
+    for (unsigned kind = 0; kind < RIG_N_KINDS; kind++) {
+        program.world.enabled = RIG_ALWAYS_ENABLED | RIG_BIT(kind);
+        check_round_trip();
+        program.world.enabled = RIG_ALL_KINDS & (RIG_ALWAYS_ENABLED | ~RIG_BIT(kind));
+        check_round_trip();
     }
 }
 
@@ -289,6 +310,7 @@ int main(void)
     RUN(test_binary__nothing_and_zeros_are_the_default_world);
     RUN(test_binary__changing_a_record_leaves_the_others_alone);
     RUN(test_binary__every_number_has_bytes_in_every_unit);
+    RUN(test_binary__every_world_has_bytes);
     RUN(test_binary__a_unit_of_zero_cannot_be_spelled_out);
     RUN(test_binary__random_numbers_are_mostly_small);
     RUN(test_binary__a_disabled_kind_becomes_a_store);

@@ -364,6 +364,35 @@ static void test_text__generated_programs_survive_the_text_form(void)
     }
 }
 
+static void check_fault(const char *call, uint32_t nth, const char *forever, const char *outcome)
+{
+    static uint8_t bytes[RIG_BINARY_MAX_BYTES];
+    char source[200];
+    snprintf(source, sizeof source, HEAD "fault %s nth=%u %s%s\n", call, nth, forever, outcome);
+    check_prints(source, source);
+    rig_program_decode(bytes, rig_program_encode(&text.program, bytes), &again.program);
+    CHECK(rig_program_equal(&text.program, &again.program));
+    CHECK_EQ(rig_program_lies(&again.program), strcmp(outcome, "lie") == 0);
+    CHECK_EQ(rig_n_leading_faults(&again.program), 1);
+}
+
+static void test_text__every_fault_is_the_same_in_both_forms(void)
+{
+    static const uint32_t nths[] = {1, 2, 255, 256, RIG_MAX_N};
+    static const char *const others[] = {"short=0", "short=1", "short=4097", "lie"};
+    char outcome[32];
+    for (unsigned call = 0; call < RIG_N_CALLS; call++)
+        for (unsigned i = 0; i < 2 * sizeof nths / sizeof *nths; i++) {
+            const char *forever = i % 2 ? "forever " : "";
+            for (unsigned error_i = 0; rig_error_name[error_i]; error_i++) {
+                snprintf(outcome, sizeof outcome, "error=%s", rig_error_name[error_i]);
+                check_fault(rig_call_name[call], nths[i / 2], forever, outcome);
+            }
+            for (unsigned other = 0; other < sizeof others / sizeof *others; other++)
+                check_fault(rig_call_name[call], nths[i / 2], forever, others[other]);
+        }
+}
+
 static void test_text__the_same_seed_generates_the_same_program(void)
 {
     struct rig_random a = {7}, b = {7}, c = {8};
@@ -391,6 +420,7 @@ int main(void)
     RUN(test_text__operation_errors_are_reported);
     RUN(test_text__an_operation_that_is_not_enabled_is_reported);
     RUN(test_text__what_is_not_built_is_named);
+    RUN(test_text__every_fault_is_the_same_in_both_forms);
     RUN(test_text__random_bytes_survive_the_text_form);
     RUN(test_text__generated_programs_survive_the_text_form);
     RUN(test_text__the_same_seed_generates_the_same_program);
