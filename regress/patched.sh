@@ -21,9 +21,11 @@ apply() {
     ((n_tools))
 }
 
+# option BUILD NAME: what it was configured with
+option() { sed -n "s/^$2:[A-Z]*=//p" "$1/CMakeCache.txt"; }
+
 # use_tool_build BUILD: patched sources are compiled as it says of itself, into `compile` and `sanitizers`
 use_tool_build() {
-    option() { sed -n "s/^$2:[A-Z]*=//p" "$1/CMakeCache.txt"; }
     sanitizers=$(option "$1" COW_SANITIZE)
     read -ra compile <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -g -w -Iimpl -Iimpl/include"
     [[ $(option "$1" COW_DEBUG) != ON ]] || compile+=(-DCOW_DEBUG=1)
@@ -46,4 +48,56 @@ build_patched() {
     local sources
     mapfile -t sources < <(patched_sources "$1")
     (cd "$2" && "${compile[@]}" "${sources[@]}" "${rig[@]}" -pthread -o lockstep)
+}
+
+# finds PATCH LINE: whether this stable line is one that the patch announces
+finds() { [[ $2 =~ ^($(says Finds "$1"))$ ]]; }
+
+# ---- the fuzz target ----
+
+# use_fuzz_build BUILD: the same for the target; `clang` is the compiler of that build
+use_fuzz_build() {
+    fuzz_compile=("$clang" -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-omit-frame-pointer -w -Iimpl -Iimpl/include)
+    [[ $(option "$1" COW_DEBUG) != ON ]] || fuzz_compile+=(-DCOW_DEBUG=1)
+    fuzz_rig=("$1"/CMakeFiles/fuzz_program.dir/fuzz/*.o "$1"/libcow_{rig,check,reference,impl}.a)
+}
+
+# build_target PATCH TREE: makes TREE/fuzz_program
+build_target() {
+    local source sources instrument
+    mapfile -t sources < <(patched_sources "$1")
+    for source in "${sources[@]}"; do
+        instrument=-fsanitize=fuzzer-no-link
+        [[ $source != impl/check.c ]] || instrument='' # it does not steer: fuzz/targets.cmake
+        (cd "$2" && "${fuzz_compile[@]}" $instrument -c "$source" -o "$source.o") || return 1
+    done
+    (cd "$2" && "$clang" "${sources[@]/%/.o}" "${fuzz_rig[@]}" -fsanitize=fuzzer -pthread -o fuzz_program)
+}
+
+fuzzer=''
+stop_fuzzer() {
+    [[ -z $fuzzer ]] || kill -KILL -- "-$fuzzer" 2>/dev/null || true
+}
+
+# look TARGET ROOM OPTION...: fuzzes from no corpus until something is found or the options end it. Into `executions`, `operations`
+# and `ms`; ROOM/log is what it said, ROOM/found/* what it found. False if it could not fuzz, or was stopped.
+look() {
+    local target=$1 room=$2 status=0 begin options
+    shift 2
+    libfuzzer_options program
+    rm -rf "$room"
+    mkdir -p "$room/corpus" "$room/found"
+    head -c 65584 /dev/zero >"$room/counters"
+    begin=${EPOCHREALTIME/[.,]/}
+    # A group of its own, for whoever ends us; symbols would take longer than many a search.
+    RIG_COUNTERS=$room/counters UBSAN_OPTIONS=symbolize=0 setsid "$target" "$room/corpus" -max_len=5140 "${options[@]}" \
+        -artifact_prefix="$room/found/" "$@" >"$room/log" 2>&1 </dev/null &
+    fuzzer=$!
+    wait "$fuzzer" || status=$?
+    ms=$(((${EPOCHREALTIME/[.,]/} - begin) / 1000))
+    stop_fuzzer
+    fuzzer=''
+    find "$room/found" -name 'slow-unit-*' -delete
+    read -r executions operations < <(od -An -v -tu8 -w16 -N16 "$room/counters")
+    ((status == 0)) || [[ -n $(ls "$room/found") ]]
 }
