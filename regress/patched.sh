@@ -53,6 +53,22 @@ build_patched() {
 # finds PATCH LINE: whether this stable line is one that the patch announces
 finds() { [[ $2 =~ ^($(says Finds "$1"))$ ]]; }
 
+# disagreements TREE PROGRAM...: "PROGRAM<tab>LINE" of each that does not agree with TREE/lockstep, in their order. A crash ends a
+# run, and another one begins behind it.
+disagreements() {
+    local tree=$1 programs=("${@:2}") crash
+    while ((${#programs[@]})); do
+        "$tree/lockstep" run --timeout 20 "${programs[@]}" >"$tree/out" 2>"$tree/err" </dev/null || true
+        sed -nE 's/^([^ ]+): (divergence: .*)$/\1\t\2/p' "$tree/err"
+        crash=$(grep -m 1 '^crash: ' "$tree/out") || return 0
+        printf '%s\t%s\n' "${crash##* in }" "${crash% in *}"
+        while [[ ${programs[0]} != "${crash##* in }" ]]; do
+            programs=("${programs[@]:1}")
+        done
+        programs=("${programs[@]:1}")
+    done
+}
+
 # ---- the fuzz target ----
 
 # use_fuzz_build BUILD: the same for the target; `clang` is the compiler of that build
@@ -100,4 +116,14 @@ look() {
     find "$room/found" -name 'slow-unit-*' -delete
     read -r executions operations < <(od -An -v -tu8 -w16 -N16 "$room/counters")
     ((status == 0)) || [[ -n $(ls "$room/found") ]]
+}
+
+# stable_line TOOL INPUT LOG: what the tool says of an input that was found, without the file; if it says nothing, what the engine did
+stable_line() {
+    local line
+    line=$({ timeout -k 1 60 "$1" run --timeout 20 "$2" 2>/dev/null </dev/null || true; } | head -n 1)
+    [[ $line != crash:* ]] || line=${line% in *}
+    [[ -n $line ]] || line=$(grep -m 1 -aE '^divergence: ' "$3" || true)
+    [[ -n $line ]] || line="crash: $(sed -n 's/^SUMMARY: //p' "$3" | head -n 1)"
+    echo "$line"
 }

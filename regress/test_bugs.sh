@@ -26,6 +26,7 @@ form() {
     for key in Source Effect Breaks Oracle Finds Witness; do
         [[ $(says "$key" "$patch" | grep -c .) == 1 ]] || echo "its header has no line '$key:', or more than one"
     done
+    ! says Fuzz "$patch" | grep -vxE 'no, .+' || echo "what is not fuzzed says 'Fuzz: no, REASON'"
     for invariant in $(says Breaks "$patch" | grep -oE '\([A-Z][0-9]+\)'); do
         grep -rqF " $invariant " impl || echo "there is no invariant $invariant in impl"
     done
