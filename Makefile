@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro minimize promote corpus modules bench format tidy clean help
+.PHONY: all deps check fuzz repro minimize promote corpus bugs modules bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro minimize promote corpus modules bench format tidy: deps
+all check fuzz repro minimize promote corpus bugs modules bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -33,6 +33,9 @@ promote:
 
 corpus:
 	@fuzz/corpus.sh
+
+bugs:
+	@regress/bugs.sh
 
 modules:
 	@.ci/modules.sh
@@ -64,6 +67,8 @@ help:
 	@echo 'make minimize ENTRY=file           the smallest program that fails the same way'
 	@echo "make promote KEY=key STORY='..'    a finding becomes a program of regress/programs, with its story"
 	@echo 'make corpus                        distil what the fuzzers evolved into corpus/evolved'
+	@echo 'make bugs [ONLY="B1 M7"] [TRIALS=1] [TIME=60]'
+	@echo '                                   the kill matrix: each historic bug put back, found or not; build/bugs.json'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
 	@echo 'make bench [QUICK=1]               speed of the pool, as ratios; build/bench/results.json'
 	@echo 'make format, make tidy, make clean lay out the C files; run clang-tidy; remove build/'

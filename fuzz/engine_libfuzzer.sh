@@ -13,20 +13,25 @@ engine_check() {
     [[ -n $seed ]] || seed=$((RANDOM * 30000 + RANDOM + 1))
 }
 
+# libfuzzer_options TARGET: into `options`, how it is fuzzed whoever asks and for how long
+libfuzzer_options() {
+    # Cheap inputs more often than those that drag megabytes along: some four times the operations a second.
+    options=(-entropic_scale_per_exec_time=1 -timeout=10 -rss_limit_mb=2048 -report_slow_units=60)
+    # No length control: a program needs some twenty records before anything interesting can happen in it.
+    [[ $1 != program ]] || options+=(-len_control=0)
+    [[ ! -e fuzz/fuzz_$1.dict ]] || options+=(-dict="fuzz/fuzz_$1.dict")
+}
+
 # start_job JOB
 start_job() {
-    local left=$((time - ($(now_ms) - begin_ms) / 1000)) options=()
+    local left=$((time - ($(now_ms) - begin_ms) / 1000)) options
     ((left > 0)) || left=1
     local found=$run/found/$n_started
     logs[$1]=$found.log
     mkdir "$found"
-    # No length control: a program needs some twenty records before anything interesting can happen in it.
-    [[ $target != program ]] || options+=(-len_control=0)
-    [[ ! -e fuzz/fuzz_$target.dict ]] || options+=(-dict="fuzz/fuzz_$target.dict")
-    # Cheap inputs more often than those that drag megabytes along: some four times the operations a second.
+    libfuzzer_options "$target"
     setsid "${prefix[@]}" "$binary" "$evolved" "$run/inputs" -max_total_time="$left" -max_len="$max_bytes" "${options[@]}" \
-        -entropic_scale_per_exec_time=1 -timeout=10 -rss_limit_mb=2048 -report_slow_units=60 -reload=$((jobs > 1)) \
-        -seed=$(((seed + n_started - 1) % 4294967295 + 1)) -artifact_prefix="$found/" >"$found.log" 2>&1 </dev/null 3<&- &
+        -reload=$((jobs > 1)) -seed=$(((seed + n_started - 1) % 4294967295 + 1)) -artifact_prefix="$found/" >"$found.log" 2>&1 </dev/null 3<&- &
     pids[$1]=$!
     n_started=$((n_started + 1))
 }

@@ -12,22 +12,13 @@ skip() {
     exit 77
 }
 
-# What the build says about itself: the patched sources must be compiled alike.
-option() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
-[[ -z $(option COW_SANITIZE) ]] || skip "another build does this: a sanitizer's report would hide the line"
-read -ra compile <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -g -w -Iimpl -Iimpl/include"
-[[ $(option COW_DEBUG) != ON ]] || compile+=(-DCOW_DEBUG=1)
-[[ $(option COW_HOSTILE) != ON ]] || compile+=(-DCOW_HOSTILE=1)
-# The rig as it was built, and behind it the unpatched pool, of which the linker takes the files that were not compiled anew.
-rig=("$build"/CMakeFiles/lockstep.dir/fuzz/*.o "$build"/libcow_{rig,reference,impl}.a)
+. regress/patched.sh
+use_tool_build "$build"
+[[ -z $sanitizers ]] || skip "another build does this: a sanitizer's report would hide the line"
 
 dir=$(mktemp -d)
-export GIT_CEILING_DIRECTORIES=${dir%/*} # git apply shall not take it for a part of a repository around it
 trap 'rm -rf "$dir"' EXIT
 n_failed=0
-
-# says KEY PATCH: what its header says under that key
-says() { sed -n "/^--- a\//q; s/^$1: //p" "$2"; }
 
 # form PATCH: prints what is wrong with how it is written
 form() {
@@ -35,6 +26,7 @@ form() {
     for key in Source Effect Breaks Oracle Finds Witness; do
         [[ $(says "$key" "$patch" | grep -c .) == 1 ]] || echo "its header has no line '$key:', or more than one"
     done
+    ! says Fuzz "$patch" | grep -vxE 'no, .+' || echo "what is not fuzzed says 'Fuzz: no, REASON'"
     for invariant in $(says Breaks "$patch" | grep -oE '\([A-Z][0-9]+\)'); do
         grep -rqF " $invariant " impl || echo "there is no invariant $invariant in impl"
     done
@@ -53,28 +45,6 @@ form() {
         }' "$patch"
     # Nothing else: a patch that adapts a test or the rig proves nothing.
     ! grep -E '^(---|\+\+\+) ' "$patch" | grep -vE '^(--- a|\+\+\+ b)/impl/[^ ]+\.[ch]$' || echo "it touches more than impl/"
-}
-
-# apply PATCH INTO: both tools that people use must take it, exactly where it says
-apply() {
-    local tool n_tools=0
-    for tool in "git apply" "patch -p1 -F0 --batch --silent -i"; do
-        command -v "${tool%% *}" >/dev/null || continue
-        rm -rf "$2"
-        mkdir -p "$2"
-        cp -r impl "$2"
-        (cd "$2" && $tool "$1") || return 1
-        n_tools=$((n_tools + 1))
-    done
-    ((n_tools))
-}
-
-# build_patched PATCH TREE: makes TREE/lockstep
-build_patched() {
-    local sources
-    mapfile -t sources < <(sed -n 's/^+++ b\///p' "$1" | grep '\.c$')
-    ! grep -q '^+++ b/.*\.h$' "$1" || sources=(impl/*.c impl/sys/*.c)
-    (cd "$2" && "${compile[@]}" "${sources[@]}" "${rig[@]}" -pthread -o lockstep)
 }
 
 # witness_form PATCH WITNESS
