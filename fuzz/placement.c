@@ -226,6 +226,26 @@ static void check_mapping(struct rig_run *run, const struct rig_lease *lease)
                     "the image's page at offset %ju is a private copy before anybody wrote to it", (uintmax_t)offset);
 }
 
+/* All that a guest can name, its slot and the guards around it, is the subject's, and in no other instance's slot. */
+static void check_base(struct rig_run *run, const struct rig_lease *lease)
+{
+    const uintptr_t base = (uintptr_t)lease->base;
+    uintptr_t begin = 0;
+    size_t length_bytes = 0;
+    if (!run->ops->range)
+        return;
+    run->ops->range(run->subject, &begin, &length_bytes);
+    if (base - begin < run->guard_bytes || base - begin + run->stride_bytes > length_bytes)
+        rig_diverge(run, "base", "outside", "the slot and its guards reach out of the %zu bytes that the pool reserved",
+                    length_bytes);
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++) {
+        const struct rig_lease *other = &run->registers[i].held[0];
+        const uintptr_t other_base = (uintptr_t)other->base;
+        if (other->model && (base < other_base ? other_base - base : base - other_base) < run->stride_bytes)
+            rig_diverge(run, "base", "overlap", "the memory begins within the slot of the one that i%u holds", i);
+    }
+}
+
 void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
@@ -250,6 +270,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
         .image_has_file = lease->image.subject && lease->image.model->n_runs,
         .paved_bytes = paved_bytes,
     };
+    check_base(run, lease);
     check_mapping(run, lease);
 }
 

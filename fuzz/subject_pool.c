@@ -140,6 +140,18 @@ static bool must_load_first(const struct rig_access *access)
 #endif
 }
 
+/* Whose the pool says the fault is. With another slot, offset, length or instance than there was, it says nothing. */
+static int attribute(const struct cow_pool *pool, uint64_t handle, const struct cow_memory *memory,
+                     const struct rig_fault *fault)
+{
+    const struct cow_location location = cow_pool_locate(pool, (const void *)fault->address);
+    const bool is_right = location.slot == memory->slot && location.instance.id == handle &&
+                          location.offset_bytes == fault->address - (uintptr_t)memory->base &&
+                          location.accessible_bytes == memory->accessible_bytes;
+    /* Before the base is the guard of the slot before. */
+    return is_right || fault->address < (uintptr_t)memory->base ? (int)location.place : COW_PLACE_ELSEWHERE;
+}
+
 static void pool_access(struct rig_subject *subject, uint64_t handle, struct rig_access *access)
 {
     struct cow_memory memory;
@@ -157,8 +169,7 @@ static void pool_access(struct rig_subject *subject, uint64_t handle, struct rig
     if (done)
         return;
     access->trap_offset = (int64_t)(fault.address - (uintptr_t)memory.base);
-    const struct cow_location location = cow_pool_locate(pool_of(subject), (const void *)fault.address);
-    access->trap_place = (int)location.place;
+    access->trap_place = attribute(pool_of(subject), handle, &memory, &fault);
 }
 
 static void pool_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Puts each historic bug of regress/bugs back into the pool and watches it being found: by its witness, and by corpus/ without
-# the witness, each time with the line that the patch announces. Unpatched, the witnesses agree. Also holds the patches to
-# their form: small, and saying where the bug was and what it breaks.
+# the witness, each time with the line that the patch announces: a divergence, or a crash. Unpatched, the witnesses agree. Also
+# holds the patches to their form: small, saying where the bug was and what it breaks, and each in the table of README.md.
 set -euo pipefail
 cd "${SOURCE_DIR:-$(dirname "$0")/..}"
 build=$(realpath "${BUILD_DIR:-build}") lockstep=$(realpath "${LOCKSTEP:-build/lockstep}")
@@ -60,41 +60,62 @@ witness_form() {
     ! grep -q SKIPPED "$dir/err" || echo "its witness was skipped here"
 }
 
-# try PATCH: prints what is wrong, if anything is; leaves the table's columns in $dir/row
+# run_on TOOL PROGRAM...: the line of each program that does not agree. A crash ends a run, so another one begins behind it; which
+# program it was is said elsewhere.
+run_on() {
+    local tool=$1 programs=("${@:2}") said
+    while ((${#programs[@]})); do
+        said=$("$tool" run --timeout 20 "${programs[@]}" 2>/dev/null) || true
+        printf '%s\n' "$said" | sed -E 's/^(crash: .*) in .*/\1/'
+        [[ $said == *crash:* ]] || break
+        while [[ ${programs[0]} != "${said##* in }" ]]; do
+            programs=("${programs[@]:1}")
+        done
+        programs=("${programs[@]:1}")
+    done
+}
+
+# try PATCH DIRECTORY: prints what is wrong, if anything is; leaves the table's columns in DIRECTORY/row
 try() {
-    local patch finds witness status=0 line n_found
+    local patch finds witness line n_found dir=$2
     patch=$(realpath "$1") finds=$(says Finds "$1") witness=$(says Witness "$1")
-    : >"$dir/row"
     form "$patch"
     witness_form "$patch" "$witness"
     apply "$patch" "$dir/tree" >"$dir/log" 2>&1 || { echo "it does not apply" && cat "$dir/log" && return; }
     build_patched "$patch" "$dir/tree" >"$dir/log" 2>&1 || { echo "it does not compile" && cat "$dir/log" && return; }
 
-    "$dir/tree/lockstep" run "$witness" >"$dir/out" 2>/dev/null || status=$?
-    line=$(head -n 1 "$dir/out")
-    [[ $status == 1 && $line =~ ^($finds)$ ]] || echo "its witness ends with status $status and '$line', not with 1 and '$finds'"
-
+    line=$(run_on "$dir/tree/lockstep" "$witness")
+    [[ $line =~ ^($finds)$ ]] || echo "its witness says '$line', not '$finds'"
     # A program whose divergence leaves its pool open costs descriptors; not so many that the others could not run.
-    "$dir/tree/lockstep" run --timeout 20 corpus >"$dir/out" 2>/dev/null || true
-    n_found=$(grep -cE "^($finds)$" "$dir/out" || true)
-    ((n_found)) || echo "no program of corpus finds it$(sed '1s/^/; the first other line is: /;2,$d' "$dir/out")"
+    n_found=$(run_on "$dir/tree/lockstep" "${corpus[@]}" | tee "$dir/said" | grep -cE "^($finds)$" || true)
+    ((n_found)) || echo "no program of corpus finds it$(sed '1s/^/; the first other line is: /;2,$d' "$dir/said")"
     echo "$n_found ${line:-nothing}" >"$dir/row"
 }
 
-n_corpus=$(find corpus -name '*.ops' | wc -l)
+mapfile -t corpus < <(find corpus -name '*.ops' | LC_ALL=C sort)
 shopt -s nullglob
 patches=(regress/bugs/*.patch)
 ((${#patches[@]})) || { echo "not ok: there is no patch in regress/bugs" && exit 1; }
 for patch in "${patches[@]}"; do
-    try "$patch" >"$dir/complaints" 2>&1
-    verdict=ok
-    if [[ -s $dir/complaints ]]; then
+    id=$(basename "$patch" .patch)
+    mkdir "$dir/$id"
+    try "$patch" "$dir/$id" >"$dir/$id/complaints" 2>&1 &
+    while (($(jobs -rp | wc -l) >= $(nproc))); do
+        wait -n || true # what it did not get done shows below
+    done
+done
+wait
+for patch in "${patches[@]}"; do
+    id=$(basename "$patch" .patch) verdict=ok n_found=0 line=
+    row="| $id | $(head -n 1 "$patch") | $(says Effect "$patch") | $(says Oracle "$patch") | $(basename "$(says Witness "$patch")" .ops) |"
+    grep -qxF "$row" regress/bugs/README.md || echo "regress/bugs/README.md has no row: $row" >>"$dir/$id/complaints"
+    if [[ -s $dir/$id/complaints || ! -s $dir/$id/row ]]; then
         verdict="not ok"
         n_failed=$((n_failed + 1))
     fi
-    read -r n_found line <"$dir/row" || true
-    printf '%-6s %-4s %3s of %s corpus programs   %s\n' "$verdict" "$(basename "$patch" .patch)" "${n_found:-0}" "$n_corpus" "${line:-}"
-    sed 's/^/       /' "$dir/complaints"
+    [[ ! -s $dir/$id/row ]] || read -r n_found line <"$dir/$id/row"
+    printf '%-6s %-4s %3s of %s corpus programs   %s\n' "$verdict" "$id" "$n_found" "${#corpus[@]}" "$line"
+    sed 's/^/       /' "$dir/$id/complaints"
 done
 echo "bugs: $((${#patches[@]} - n_failed)) of ${#patches[@]} found"
 exit $((n_failed > 0))

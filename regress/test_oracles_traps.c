@@ -7,6 +7,7 @@
 #define NO_PROBES "cowpool-ops 1\npool slots=2 max=8P probe=none\n"
 #define UNSEEN "cowpool-ops 1\npool slots=2 max=8P probe=none observe=final\n"
 
+static uint64_t handle_before;
 static int64_t where; /* the access to lie about; INT64_MAX: each */
 
 static bool is_lying_about(const struct rig_access *access)
@@ -161,6 +162,32 @@ static void forbids(struct rig_subject *subject, uint64_t handle, struct rig_acc
     truth->access(subject, handle, access);
 }
 
+/* The same address, but through the handle of the instance in the slot before. */
+static void asks_through_another_handle(struct rig_subject *subject, uint64_t handle, struct rig_access *access)
+{
+    const int64_t stride = 9 * (int64_t)lying_page();
+    access->offset += is_lying() ? stride : 0;
+    truth->access(subject, is_lying() ? handle_before : handle, access);
+    access->offset -= is_lying() ? stride : 0;
+    access->trap_offset -= is_lying() ? stride : 0;
+}
+
+static int notes_the_handle_before(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes,
+                                   uint64_t *ret_handle)
+{
+    handle_before = lying_state.handle;
+    return lying_instantiate(subject, image, initial_bytes, max_bytes, ret_handle);
+}
+
+static void test_oracles__a_trap_that_is_attributed_to_another_instance_is_seen(void)
+{
+    liar.access = asks_through_another_handle;
+    liar.instantiate = notes_the_handle_before;
+    lying_expect(NO_PROBES "instantiate i0 none initial=2P\ninstantiate i1 none initial=2P\nflush\nprobe i1 acc",
+                 "divergence: locate probe beyond", 3);
+    CHECK(lying_says("is attributed to place 0, not to out of bounds"));
+}
+
 static void test_oracles__an_access_in_bounds_that_traps_is_seen(void)
 {
     liar.access = forbids;
@@ -218,6 +245,44 @@ static void test_oracles__a_fault_in_no_live_instance_is_seen(void)
     lying_expect(NO_PROBES "instantiate i0 none initial=2P\nflush", "divergence: trap-unexpected flush elsewhere", 1);
 }
 
+/* ---- where memories are ---- */
+
+static void test_oracles__two_memories_at_one_base_are_seen(void)
+{
+    liar.memory = another_base;
+    lying_expect(UNSEEN "instantiate i0 none initial=2P\nflush\ninstantiate i1 none",
+                 "divergence: base instantiate overlap", 2);
+    CHECK(lying_says("the one that i0 holds"));
+}
+
+static int base_one_page_further(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory)
+{
+    const int result = truth->memory(subject, handle, ret_memory);
+    if (result == COW_OK && is_lying() && ret_memory->slot == 1)
+        ret_memory->base += lying_page();
+    return result;
+}
+
+static void test_oracles__a_guard_that_nobody_reserved_is_seen(void)
+{
+    liar.memory = base_one_page_further;
+    lying_expect(UNSEEN "instantiate i0 none\nflush\ninstantiate i1 none", "divergence: base instantiate outside", 2);
+}
+
+static int base_before_the_pool(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory)
+{
+    const int result = truth->memory(subject, handle, ret_memory);
+    if (result == COW_OK && is_lying())
+        ret_memory->base -= 2 * lying_page();
+    return result;
+}
+
+static void test_oracles__a_guard_before_that_nobody_reserved_is_seen(void)
+{
+    liar.memory = base_before_the_pool;
+    lying_expect(UNSEEN "flush\ninstantiate i0 none", "divergence: base instantiate outside", 1);
+}
+
 /* Idle memory that cannot be read any more: nobody touches it until the sweep. */
 static int forbids_idle_memory(struct rig_subject *subject, uint64_t handle)
 {
@@ -250,10 +315,14 @@ int main(void)
     RUN(test_oracles__a_trapping_store_that_wrote_something_is_seen);
     RUN(test_oracles__a_wrong_address_of_a_trap_is_seen);
     RUN(test_oracles__a_trap_that_the_pool_does_not_own_up_to_is_seen);
+    RUN(test_oracles__a_trap_that_is_attributed_to_another_instance_is_seen);
     RUN(test_oracles__an_access_in_bounds_that_traps_is_seen);
     RUN(test_oracles__a_fault_while_the_rig_compares_is_seen);
     RUN(test_oracles__a_fault_while_host_code_writes_is_seen);
     RUN(test_oracles__a_fault_in_no_live_instance_is_seen);
+    RUN(test_oracles__two_memories_at_one_base_are_seen);
+    RUN(test_oracles__a_guard_that_nobody_reserved_is_seen);
+    RUN(test_oracles__a_guard_before_that_nobody_reserved_is_seen);
     RUN(test_oracles__a_fault_in_the_sweep_is_seen_and_leaks_nothing);
     return 0;
 }
