@@ -89,7 +89,7 @@ static uint8_t name_of(int error)
 /* As the programs say it: what has failed for any call fails from now on for each kind, if it is for ever. */
 static void tell(struct rig_faulty *kernel, const struct rig_armed *fault, enum rig_call call)
 {
-    for (unsigned i = 0; i < RIG_N_CALLS && kernel->n_fired_in_all == 0; i++) {
+    for (unsigned i = 0; i < RIG_N_CALLS; i++) {
         struct rig_op *op = &kernel->told[kernel->n_told];
         if (i != call && !fault->for_ever)
             continue;
@@ -116,7 +116,7 @@ static const struct rig_armed *fail(struct rig_faulty *kernel, enum rig_call cal
     const struct rig_armed *fault = of_call ? of_call : of_any;
     if (!fault || (fault->how == RIG_FALLS_SHORT && call != RIG_CALL_PWRITE))
         return NULL;
-    if (fault == of_any)
+    if (fault == of_any && kernel->n_told == 0)
         tell(kernel, fault, call);
     *ret_error = fault->error ? fault->error : usual_error(call);
     if (kernel->n_fired < RIG_MAX_FIRED)
