@@ -21,6 +21,7 @@ static void do_just_enough(void)
     all->n_operations = n_effective * 10 / 7;
     all->n_resets = 1000;
     all->n_erasing_resets = 300;
+    all->n_faults = 3;
     for (unsigned kind = 0; kind < RIG_N_KINDS; kind++)
         if (!(RIG_UNBUILT_KINDS & RIG_BIT(kind)))
             all->kinds[kind] = (struct rig_kind_counters){.n_ok = 10, .n_refused = 1, .n_trapped = 1, .n_noop = 988};
@@ -76,6 +77,13 @@ static void test_floors__too_few_resets_that_erase_are_told(void)
     expect_low("resets that erase a byte: 29.9 % (299 of 1000)");
 }
 
+static void test_floors__too_few_faults_that_are_met_are_told(void)
+{
+    do_just_enough();
+    verdicts[0].counters.n_faults--;
+    expect_low("kernel calls that fail, of faults: 20.0 % (2 of 10)");
+}
+
 static void test_floors__a_kind_that_seldom_succeeds_is_told(void)
 {
     do_just_enough();
@@ -109,6 +117,7 @@ int main(void)
     RUN(test_floors__programs_that_do_enough_hold_them);
     RUN(test_floors__too_few_effective_operations_are_told);
     RUN(test_floors__too_few_resets_that_erase_are_told);
+    RUN(test_floors__too_few_faults_that_are_met_are_told);
     RUN(test_floors__a_kind_that_seldom_succeeds_is_told);
     RUN(test_floors__a_kind_that_is_seldom_refused_is_told);
     RUN(test_floors__nothing_at_all_is_too_little);

@@ -57,42 +57,42 @@ change() {
         }' "$(<"$1/file")"
 }
 
-# kill_by KILLER OBJECT...: how the killer ends with these objects in place of those of the build
-kill_by() {
-    local killer=$1 out=${2%/*}/$1 object rest=() libraries=("$build"/libcow_{rig,reference,impl}.a)
+# link KILLER OBJECT...: makes the killer, or the tool that it runs, with these objects in place of those of the build
+link() {
+    local killer=$1 objects=() object
     shift
     if [[ -f regress/$killer.c ]]; then
-        cc_link "$out" "$build/CMakeFiles/$killer.dir/regress/$killer.c.o" "$@" "${libraries[@]}"
-        timeout 60 "$out"
-        return
-    fi
-    for object in "$build"/CMakeFiles/lockstep.dir/fuzz/*.o; do # but for those that the mutant has
-        [[ " $* " == *"/$(basename "$object" .c.o).o "* ]] || rest+=("$object")
-    done
-    cc_link "$out.lockstep" "$@" "${rest[@]}" "${libraries[@]}"
-    if [[ $killer == replay ]]; then
-        timeout 60 "$out.lockstep" run corpus regress/programs
+        objects=("$build/CMakeFiles/$killer.dir/regress/$killer.c.o")
     else
-        LOCKSTEP=$out.lockstep timeout 60 bash "regress/$killer.sh"
+        for object in "$build"/CMakeFiles/lockstep.dir/fuzz/*.o; do
+            [[ " $* " == *"/$(basename "$object" .c.o).o "* ]] || objects+=("$object")
+        done
     fi
+    $cc "${objects[@]}" "$@" "$build"/libcow_{rig,reference,impl}.a -pthread -o "${1%/*}/program"
 }
-cc_link() { $cc "${@:2}" -pthread -o "$1"; }
+
+# kill_by KILLER PROGRAM: how it ends
+kill_by() {
+    case $1 in
+        replay) timeout 60 "$2" run corpus regress/programs ;;
+        *) if [[ -f regress/$1.c ]]; then timeout 60 "$2"; else LOCKSTEP=$2 timeout 60 bash "regress/$1.sh"; fi ;;
+    esac
+}
 
 # try IT: a line, ok or not
 try() {
-    local it=$1 title killer status tried=() complaint=
-    title=$(<"$it/title")
+    local it=$1 title killer file status tried=() complaint=
+    title=$(<"$it/title") file=$(<"$it/file")
     [[ -z $only || $title$(cat "$it"/{file,killers,old}) == *"$only"* ]] || return 0
-    mkdir -p "$it/$(dirname "$(<"$it/file")")"
-    if ! change "$it" >"$it/$(<"$it/file")" 2>"$it/log"; then
-        complaint=$(<"$it/log")
-    elif ! $cc -c "$it/$(<"$it/file")" -o "$it/$(basename "$(<"$it/file")" .c).o" 2>"$it/log"; then
+    mkdir -p "$it/$(dirname "$file")"
+    change "$it" >"$it/$file" 2>"$it/log" || complaint=$(<"$it/log")
+    [[ -n $complaint ]] || $cc -c "$it/$file" -o "$it/$(basename "$file" .c).o" 2>"$it/log" ||
         complaint="it does not compile: $(grep -m 1 error "$it/log")"
-    fi
     for killer in $(<"$it/killers"); do
         [[ -z $complaint ]] || break
+        link "$killer" "$it"/*.o 2>"$it/log" || { complaint="it does not link: $(head -n 1 "$it/log")" && break; }
         status=0
-        kill_by "$killer" "$it"/*.o >"$it/log" 2>&1 || status=$?
+        kill_by "$killer" "$it/program" >"$it/log" 2>&1 || status=$?
         if ((status != 0 && status != 77 && status != 124)); then
             printf 'ok     %-24s %s\n' "$killer" "$title"
             [[ -z $only ]] || tail -n 20 "$it/log" | sed 's/^/       /'
@@ -113,13 +113,13 @@ honest() {
         $cc -c "$file" -o "${objects[-1]}"
     done
     for killer in $(cat "$dir"/*/killers | tr ' ' '\n' | sort -u); do
-        kill_by "$killer" "${objects[@]}" >"$dir/honest/log" 2>&1 ||
+        { link "$killer" "${objects[@]}" && kill_by "$killer" "$dir/honest/program"; } >"$dir/honest/log" 2>&1 ||
             { status=1 && echo "not ok $killer fails though nothing is broken:" && tail -n 5 "$dir/honest/log"; }
     done
     return $status
 }
 
-export -f change kill_by cc_link try
+export -f change link kill_by try
 export build cc only
 mapfile -t mutants < <(printf '%s\n' "$dir"/[0-9]*)
 [[ -n $only ]] || honest
