@@ -60,34 +60,19 @@ witness_form() {
     ! grep -q SKIPPED "$dir/err" || echo "its witness was skipped here"
 }
 
-# run_on TOOL PROGRAM...: the line of each program that does not agree. A crash ends a run, so another one begins behind it; which
-# program it was is said elsewhere.
-run_on() {
-    local tool=$1 programs=("${@:2}") said
-    while ((${#programs[@]})); do
-        said=$("$tool" run --timeout 20 "${programs[@]}" 2>/dev/null) || true
-        printf '%s\n' "$said" | sed -E 's/^(crash: .*) in .*/\1/'
-        [[ $said == *crash:* ]] || break
-        while [[ ${programs[0]} != "${said##* in }" ]]; do
-            programs=("${programs[@]:1}")
-        done
-        programs=("${programs[@]:1}")
-    done
-}
-
 # try PATCH DIRECTORY: prints what is wrong, if anything is; leaves the table's columns in DIRECTORY/row
 try() {
-    local patch finds witness line n_found dir=$2
-    patch=$(realpath "$1") finds=$(says Finds "$1") witness=$(says Witness "$1")
+    local patch witness line n_found dir=$2
+    patch=$(realpath "$1") witness=$(says Witness "$1")
     form "$patch"
     witness_form "$patch" "$witness"
     apply "$patch" "$dir/tree" >"$dir/log" 2>&1 || { echo "it does not apply" && cat "$dir/log" && return; }
     build_patched "$patch" "$dir/tree" >"$dir/log" 2>&1 || { echo "it does not compile" && cat "$dir/log" && return; }
 
-    line=$(run_on "$dir/tree/lockstep" "$witness")
-    [[ $line =~ ^($finds)$ ]] || echo "its witness says '$line', not '$finds'"
+    line=$(disagreements "$dir/tree" "$witness" | cut -f 2)
+    finds "$patch" "$line" || echo "its witness says '$line', not '$(says Finds "$patch")'"
     # A program whose divergence leaves its pool open costs descriptors; not so many that the others could not run.
-    n_found=$(run_on "$dir/tree/lockstep" "${corpus[@]}" | tee "$dir/said" | grep -cE "^($finds)$" || true)
+    n_found=$(disagreements "$dir/tree" "${corpus[@]}" | cut -f 2 | tee "$dir/said" | grep -cxE "$(says Finds "$patch")" || true)
     ((n_found)) || echo "no program of corpus finds it$(sed '1s/^/; the first other line is: /;2,$d' "$dir/said")"
     echo "$n_found ${line:-nothing}" >"$dir/row"
 }
