@@ -298,7 +298,11 @@ int rig_verb_run(int argc, char **argv)
         result = 2;
     }
     under_way = mmap(NULL, UNDER_WAY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (result == 0 && under_way != MAP_FAILED)
+    if (result == 0 && under_way == MAP_FAILED) {
+        fprintf(stderr, "lockstep run: no memory: %s\n", strerror(errno));
+        result = 2;
+    }
+    if (result == 0)
         result = options.in_process ? run_all(&list, &options) : run_in_child(&list, &options);
     rig_list_free(&list);
     return result;
