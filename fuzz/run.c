@@ -207,9 +207,6 @@ static void check_invariants(struct rig_run *run)
 {
     const bool is_due = run->program->world.kernel == RIG_KERNEL_EACH || run->op % 16 == 3;
     const char *broken = is_due && !run->failed && run->ops->check ? run->ops->check(run->subject) : NULL;
-    /* The check asks the kernel too, and what somebody makes fail now is not what fails the next time. */
-    for (int again = 0; again < 2 && broken && run->options->foreign_faults; again++)
-        broken = run->ops->check(run->subject);
     if (broken)
         rig_suspect(run, "invariant", "books", "%s", broken);
 }
