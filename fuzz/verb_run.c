@@ -148,13 +148,10 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
 static char *under_way;
 #define UNDER_WAY_BYTES 4096
 
-/* None at all: then nobody has interfered, and the run means nothing more than without. */
+/* Beside what programs make fail themselves. None at all: then nobody has interfered, and the run means nothing more than without. */
 static void tell_failures(const struct rig_counters *sum)
 {
-    uint64_t n_failed = 0;
-    for (unsigned kind = 0; kind < RIG_N_KINDS; kind++)
-        n_failed += sum->kinds[kind].n_failed;
-    fprintf(stderr, "%ju operations failed, %ju pools could not be made\n", (uintmax_t)n_failed,
+    fprintf(stderr, "%ju operations failed, %ju pools could not be made\n", (uintmax_t)sum->n_foreign,
             (uintmax_t)sum->n_unmade);
 }
 
