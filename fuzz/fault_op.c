@@ -77,15 +77,15 @@ static bool open_again(struct rig_run *run, int result)
 {
     run->opening =
         result < 0 ? rig_failed(run, result) : (struct rig_outcome){.kind = RIG_OUTCOME_REFUSED, .refusal = result};
-    if (run->options->foreign_faults) {
-        run->is_over = true;
-        run->verdict->counters.n_unmade++;
-        return true;
-    }
     if (is_fault_of_opening(run, result)) {
         check_nothing_left(run, 0);
         rig_faulty_disarm(run->kernel);
         result = run->failed ? 0 : run->ops->open(&run->geometry, &run->subject);
+    }
+    if (result && run->options->foreign_faults) {
+        run->is_over = true;
+        run->verdict->counters.n_unmade++;
+        return true;
     }
     if (result)
         refuse(run, result);

@@ -20,6 +20,7 @@ struct rig_kind_counters {
 struct rig_counters {
     uint64_t n_programs, n_operations, n_effective, n_traps, n_resets, n_reuses, n_grows, n_divergences, n_skipped;
     uint64_t n_faults;         /* kernel calls that were made to fail */
+    uint64_t n_foreign;        /* operations that failed by no fault of the program */
     uint64_t n_unmade;         /* subjects that foreign faults did not let be made */
     uint64_t n_erasing_resets; /* resets and releases that erased at least one byte that differed from the image */
     struct rig_kind_counters kinds[RIG_N_KINDS];

@@ -148,13 +148,10 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
 static char *under_way;
 #define UNDER_WAY_BYTES 4096
 
-/* None at all: then nobody has interfered, and the run means nothing more than without. */
+/* Beside what programs make fail themselves. None at all: then nobody has interfered, and the run means nothing more than without. */
 static void tell_failures(const struct rig_counters *sum)
 {
-    uint64_t n_failed = 0;
-    for (unsigned kind = 0; kind < RIG_N_KINDS; kind++)
-        n_failed += sum->kinds[kind].n_failed;
-    fprintf(stderr, "%ju operations failed, %ju pools could not be made\n", (uintmax_t)n_failed,
+    fprintf(stderr, "%ju operations failed, %ju pools could not be made\n", (uintmax_t)sum->n_foreign,
             (uintmax_t)sum->n_unmade);
 }
 
@@ -298,7 +295,11 @@ int rig_verb_run(int argc, char **argv)
         result = 2;
     }
     under_way = mmap(NULL, UNDER_WAY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (result == 0 && under_way != MAP_FAILED)
+    if (result == 0 && under_way == MAP_FAILED) {
+        fprintf(stderr, "lockstep run: no memory: %s\n", strerror(errno));
+        result = 2;
+    }
+    if (result == 0)
         result = options.in_process ? run_all(&list, &options) : run_in_child(&list, &options);
     rig_list_free(&list);
     return result;
