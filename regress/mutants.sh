@@ -96,8 +96,9 @@ verdict() {
     if [[ $file == reference/* && $(tail -n 1 "$dir/out" | told) != "$(<"$state/told")" ]]; then
         echo "replay	another hash or counter" && return
     fi
-    if [[ -e $state/sweeps ]] && is_driven_by_programs "$file"; then
-        ! killed_by 120 "$dir/lockstep" sweep --timeout 20 corpus/edges regress/programs || { echo "sweep	$(why)" && return; }
+    if is_driven_by_programs "$file"; then
+        ! killed_by 200 bash -c 'for program in "${@:2}"; do "$1" sweep --timeout 20 "$program" || exit; done' sweep "$dir/lockstep" \
+            "${swept[@]}" || { echo "sweep	$(why)" && return; }
     fi
     for test in $(tests_of "$file"); do
         limit=$(sed -n "s/^$test //p" "$state/good-tests")
@@ -148,6 +149,7 @@ try() {
 
 setup() {
     shopt -s extglob nullglob
+    swept=(regress/programs/*.ops corpus/{motifs,edges}/*.ops)
     root=$PWD build=$PWD/build state=$PWD/build/mutants
     # As the build is compiled, but for what the debugger wants: equal code shall be equal bytes. Swapped arguments of other types
     # are no mutants.
@@ -173,9 +175,7 @@ jobs=${JOBS:-1} only=${ONLY-}
 mkdir -p "$state/results"
 
 # What the unchanged tree says.
-rm -f "$state/told" "$state/sweeps"
 build/lockstep "${replay[@]}" 2>"$state/log" | told >"$state/told" || { cat "$state/log" >&2 && give_up "the unchanged pool and model do not agree"; }
-! build/lockstep sweep --help >/dev/null 2>&1 || touch "$state/sweeps"
 export killers
 killers=$(find corpus regress/programs regress/test_*.c fuzz -type f -print0 | sort -z | xargs -0 cat | cksum | cut -d ' ' -f 1)
 
