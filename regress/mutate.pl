@@ -125,7 +125,7 @@ sub negate {
 }
 
 # A binary operator has an operand before it; a closing parenthesis may be a cast's, then what comes is a sign and no operator.
-sub is_binary { text($_[0] - 1) =~ /[\w)\]]$/ && text($_[0] - 1) !~ /^(?:return|case)$/ }
+sub is_binary { text($_[0] - 1) =~ /[\w)\]'"]$/ && text($_[0] - 1) !~ /^(?:return|case)$/ }
 
 sub mutate_condition {
     my ($i) = @_;
