@@ -51,25 +51,31 @@ complain() {
 
 # ---- one mutant ----
 
-# compile DIRECTORY FILE: that file of DIRECTORY, or if it is a header all of the pool; the objects are DIRECTORY/*.o
+# compile DIRECTORY FILE: that file of DIRECTORY; if it is a header, all of the pool. The objects are DIRECTORY/*.o.
 compile() {
     local sources=("$2")
     [[ $2 != *.h ]] || sources=(impl/*.c impl/sys/*.c)
     (cd "$1" && "${compiler[@]}" -iquote "$root/impl" -iquote "$root/impl/sys" -iquote "$root/impl/include" -iquote "$root/reference" -c "${sources[@]}")
 }
 
-# objects DIRECTORY: what the compiler made, as one string
+# objects DIRECTORY: what the compiler made, as one string; original FILE: where the same of the unchanged file is kept
 objects() { cat "$1"/*.o | cksum; }
+original() { tr / % <<<"$state/objects/${1/%*.h/headers}"; }
 
-# killed_by SECONDS COMMAND...: runs it, what it prints into $dir/out; true if it does not end with 0. Leaves nothing running.
+# link PROGRAM: that program of the build with the changed objects; of the archives the linker takes only what is missing
+link() {
+    local objects=("$build/CMakeFiles/$1.dir"/*/*.o)
+    "${compiler[@]}" "$dir"/*.o "${objects[@]}" "$build"/libcow_{rig,reference,impl}.a -pthread -o "$dir/$1" >"$dir/log" 2>&1
+}
+
+# killed_by SECONDS COMMAND...: runs it; true if it does not end with 0. Leaves what it printed in $dir/out and $dir/err, and nothing running.
 killed_by() {
-    local limit=$1 status=0
-    shift
-    setsid timeout -k 1 "$limit" "$@" >"$dir/out" 2>"$dir/err" </dev/null &
+    local status=0
+    setsid timeout -k 1 "$@" >"$dir/out" 2>"$dir/err" </dev/null &
     running=$!
-    wait "$running" || status=$?
+    { wait "$running" || status=$?; } 2>/dev/null # bash tells of who was killed
     stop
-    ((status == 0)) || echo "status $status" >>"$dir/out"
+    by=$(grep -m 1 -E '^(divergence|crash): ' "$dir/out") || by=$(grep -m 1 . "$dir/err") || by="status $status, $(grep -m 1 '^not ok' "$dir/out")"
     return $((status == 0))
 }
 
@@ -79,78 +85,91 @@ stop() {
     running=''
 }
 
-# why: the first line of what was printed
-why() { head -n 1 "$dir/out" | cut -c 1-200; }
-
-# verdict ID FILE: prints invalid, equivalent, replay, sweep, tests or survives, and by what it was killed
-verdict() {
-    local file=$2 test limit
-    mkdir -p "$dir/$(dirname "$file")"
-    [[ $file != *.h ]] || cp -r impl "$dir" # the headers beside a file come before all others
-    cp "$dir/mutated" "$dir/$file"
-    compile "$dir" "$file" >"$dir/log" 2>&1 || { echo invalid && return; }
-    [[ $(objects "$dir") != "$(<"$state/$(tr / % <<<"${file/%*.h/all}").objects")" ]] || { echo equivalent && return; }
-
-    link lockstep || { echo invalid && return; }
-    ! killed_by 60 "$dir/lockstep" "${replay[@]}" || { echo "replay	$(why)" && return; }
-    if [[ $file == reference/* && $(tail -n 1 "$dir/out" | told) != "$(<"$state/told")" ]]; then
-        echo "replay	another hash or counter" && return
-    fi
-    if is_driven_by_programs "$file"; then
-        ! killed_by 200 bash -c 'for program in "${@:2}"; do "$1" sweep --timeout 20 "$program" || exit; done' sweep "$dir/lockstep" \
-            "${swept[@]}" || { echo "sweep	$(why)" && return; }
-    fi
-    for test in $(tests_of "$file"); do
-        limit=$(sed -n "s/^$test //p" "$state/good-tests")
-        [[ -n $limit ]] || continue
-        link "$test" || { echo invalid && return; }
-        ! killed_by "$limit" "$dir/$test" || { echo "tests	$test: $(grep -vE '^ok' "$dir/err" "$dir/out" -h | head -n 1)" && return; }
-    done
-    echo survives
-}
-
-# link PROGRAM: that program of the build with the changed objects; of the archives the linker takes only what is missing
-link() {
-    local objects=("$build/CMakeFiles/$1.dir"/*/*.o)
-    "${compiler[@]}" "$dir"/*.o "${objects[@]}" "$build"/libcow_{rig,reference,impl}.a -pthread -o "$dir/$1" >"$dir/log" 2>&1
-}
+# Whether the unchanged tree still passes where the mutant was killed: somebody may be trying the limits of this machine.
+is_sound() { setsid timeout -k 1 60 "$@" >"$dir/out" 2>&1 </dev/null; }
 
 # told: of the JSON what does not depend on the time
 told() { sed 's/,"timing".*//'; }
 
-# try ID: writes its file in build/mutants, unless that still holds; prints its verdict
+# judge FILE: what becomes of $dir/mutated. Sets `what`, `by`, and `where`: the program or test that killed it. False: try again.
+judge() {
+    local file=$1 test limit
+    by='' where=''
+    what=invalid
+    mkdir -p "$dir/$(dirname "$file")"
+    [[ $file != *.h ]] || cp -r impl "$dir" # the headers beside a file come before all others
+    cp "$dir/mutated" "$dir/$file"
+    compile "$dir" "$file" >"$dir/log" 2>&1 && link lockstep || return 0
+    what=equivalent
+    [[ $(objects "$dir") != "$(<"$(original "$file")")" ]] || return 0
+
+    what=replay
+    if killed_by 60 "$dir/lockstep" "${replay[@]}"; then
+        where=$(sed -n 's/^crash: .* in \([^ ]*\)$/\1/p' "$dir/out" && sed -En 's/^reproduce: make repro ENTRY=//p; s/^([^ :]*\.ops)[: ].*/\1/p' "$dir/err")
+        where=${where%%$'\n'*}
+        is_sound build/lockstep run ${where:-corpus}
+        return
+    fi
+    if [[ $file == reference/* && $(tail -n 1 "$dir/out" | told) != "$(<"$state/told")" ]]; then
+        by="another hash or counter"
+        return 0
+    fi
+    what=sweep
+    for where in "${swept[@]}"; do
+        is_driven_by_programs "$file" || break
+        if killed_by 60 "$dir/lockstep" sweep --timeout 20 "$where"; then
+            is_sound build/lockstep sweep "$where"
+            return
+        fi
+    done
+    what=tests
+    for where in $(tests_of "$file"); do
+        limit=$(sed -n "s/^$where //p" "$state/good-tests")
+        [[ -n $limit ]] || continue
+        link "$where"
+        if killed_by "$limit" "$dir/$where"; then
+            is_sound "build/$where"
+            return
+        fi
+    done
+    what=survives where=''
+}
+
+# Killers that have changed may kill what they did not.
+hash_of() {
+    case $1 in
+        survives | tests) echo "$(cksum <"$dir/mutated") $killers" ;;
+        *) cksum <"$dir/mutated" ;;
+    esac
+}
+
+# try ID: writes what becomes of it, unless that is known; prints it
 try() {
-    local id=$1 file=${1%%:*} result hash known
-    result=$state/results/$(tr / % <<<"$id")
+    local file=${1%%:*} result known
+    result=$state/results/$(tr / % <<<"$1")
     dir=$(mktemp -d)
     trap 'stop; rm -rf "$dir"' EXIT
     trap 'exit 2' INT TERM
-    regress/mutate.pl "$file" "$id" >"$dir/mutated"
-    hash=$(cksum <"$dir/mutated")
-    if [[ -e $result ]]; then
-        IFS=$'\t' read -r known _ <"$result"
-        case $(cut -f 2 "$result") in
-            survives | tests) hash+=" $killers" ;;
-        esac
-        if [[ $known == "$hash" ]]; then
-            cut -f 2 "$result"
-            return
-        fi
-        hash=$(cksum <"$dir/mutated")
+    regress/mutate.pl "$file" "$1" >"$dir/mutated"
+    if [[ -e $result ]] && IFS=$'\t' read -r known what _ <"$result" && [[ $known == "$(hash_of "$what")" ]]; then
+        echo "$what"
+        return
     fi
-    known=$(verdict "$id" "$file")
-    case $known in
-        survives | tests*) hash+=" $killers" ;;
-    esac
-    printf '%s\t%s\n' "$hash" "$known" >"$dir/result"
+    for ((attempt = 1; ; attempt++)); do
+        ! judge "$file" || break
+        ((attempt < 5)) || { complain "$1: what killed it, $where, fails on the unchanged tree too, again and again" && exit 2; }
+        sleep 20
+    done
+    printf '%s\t%s\t%s\t%.200s\n' "$(hash_of "$what")" "$what" "$where" "${by//$'\t'/ }" >"$dir/result"
     mv "$dir/result" "$result"
-    echo "${known%%	*}"
+    echo "$what"
 }
 
 setup() {
     shopt -s extglob nullglob
-    swept=(regress/programs/*.ops corpus/{motifs,edges}/*.ops)
     root=$PWD build=$PWD/build state=$PWD/build/mutants
+    # Without those that have faults of their own; what evolved takes many minutes.
+    mapfile -t swept < <(grep -LE '^fault ' regress/programs/*.ops corpus/{motifs,edges}/*.ops)
     # As the build is compiled, but for what the debugger wants: equal code shall be equal bytes. Swapped arguments of other types
     # are no mutants.
     read -ra compiler <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -w -Werror=int-conversion -Werror=incompatible-pointer-types"
@@ -173,6 +192,7 @@ jobs=${JOBS:-1} only=${ONLY-}
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || give_up "JOBS=$jobs is no number of processes"
 [[ -z ${FRESH-} ]] || rm -rf "$state"
 mkdir -p "$state/results"
+rm -rf "$state/objects"
 
 # What the unchanged tree says.
 build/lockstep "${replay[@]}" 2>"$state/log" | told >"$state/told" || { cat "$state/log" >&2 && give_up "the unchanged pool and model do not agree"; }
@@ -182,13 +202,13 @@ killers=$(find corpus regress/programs regress/test_*.c fuzz -type f -print0 | s
 files=(impl/*.[ch] impl/sys/*.[ch] reference/*.[ch])
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-for file in "${files[@]}" all; do
-    rm -rf "$dir"/*
-    mkdir -p "$dir/impl/sys" "$dir/reference"
-    cp impl/*.[ch] "$dir/impl" && cp impl/sys/*.[ch] "$dir/impl/sys" && cp reference/*.[ch] "$dir/reference" && cp -r impl/include "$dir/impl"
-    [[ $file != *.h ]] || continue
-    compile "$dir" "${file/#all/all.h}" 2>"$state/log" || { cat "$state/log" >&2 && give_up "$file does not compile"; }
-    objects "$dir" >"$state/$(tr / % <<<"$file").objects"
+cp -r impl reference "$dir"
+mkdir -p "$state/objects"
+for file in "${files[@]}"; do
+    [[ $file == *.c || ! -e $(original "$file") ]] || continue
+    rm -f "$dir"/*.o
+    compile "$dir" "$file" 2>"$state/log" || { cat "$state/log" >&2 && give_up "$file does not compile"; }
+    objects "$dir" >"$(original "$file")"
 done
 for file in "${files[@]}"; do
     regress/mutate.pl "$file"
@@ -241,13 +261,13 @@ done <regress/mutants.equivalent >"$state/listed"
 
 # ---- table and JSON ----
 
-# All that were wanted: id, verdict, by what, line, what was there, what took its place.
+# All that were wanted: id, verdict, killed in which program or test, by what, line, what was there, what took its place.
 (cd "$state/results" && find . -type f -printf '%f\n' | xargs -d '\n' awk '{ id = FILENAME; gsub(/%/, "/", id); print id "\t" $0 }') |
     awk -F'\t' -v OFS='\t' '
         FILENAME ~ /listed$/ { listed[$1] = 1; next }
         FILENAME ~ /wanted$/ { wanted[$1] = 1; next }
-        FILENAME == "-" { what[$1] = $3; by[$1] = $4; next }
-        wanted[$1] { print $1, what[$1] == "survives" && listed[$1] ? "listed" : what[$1], by[$1], $2, $3, $4 }
+        FILENAME == "-" { what[$1] = $3; where[$1] = $4; by[$1] = $5; next }
+        wanted[$1] { print $1, what[$1] == "survives" && listed[$1] ? "listed" : what[$1], where[$1], by[$1], $2, $3, $4 }
     ' "$state/listed" "$state/wanted" - "$state/list" >"$state/verdicts"
 
 driven=$(for file in "${files[@]}"; do ! is_driven_by_programs "$file" || echo "$file"; done)
@@ -273,7 +293,7 @@ awk -F'\t' -v driven="$driven" -v json=build/mutants.json '
         if (!known[file]++) files[++n_files] = file
         count(file)
         count(is_driven[file] ? "driven" : "others")
-        mutants = mutants (mutants ? ",\n" : "") sprintf("{\"id\":%s,\"verdict\":%s,\"by\":%s,\"line\":%d,\"was\":%s,\"becomes\":%s}", quoted($1), quoted($2), quoted($3), $4, quoted($5), quoted($6))
+        mutants = mutants (mutants ? ",\n" : "") sprintf("{\"id\":%s,\"verdict\":%s,\"in\":%s,\"by\":%s,\"line\":%d,\"was\":%s,\"becomes\":%s}", quoted($1), quoted($2), quoted($3), quoted($4), $5, quoted($6), quoted($7))
     }
     END {
         head = sprintf("%-24s %7s %11s %7s %7s %7s %7s %10s %9s", "", "mutants", "equal code", "listed", "replay", "sweep", "tests", "surviving", "by replay")
@@ -288,7 +308,7 @@ awk -F'\t' -v driven="$driven" -v json=build/mutants.json '
         printf "},\n\"mutants\":[%s]}\n", mutants >json
     }' "$state/verdicts"
 
-awk -F'\t' '$2 == "survives" { printf "survives: %s   line %d: %s   ->   %s\n", $1, $4, $5, $6 }' "$state/verdicts"
+awk -F'\t' '$2 == "survives" { printf "survives: %s   line %d: %s   ->   %s\n", $1, $5, $6, $7 }' "$state/verdicts"
 n_survive=$(awk -F'\t' '$2 == "survives"' "$state/verdicts" | wc -l)
 ((n_survive == 0)) || complain "$n_survive survive: kill them by a program (corpus/edges) or a test, or list them in regress/mutants.equivalent"
 if [[ -z $only ]]; then
