@@ -6,6 +6,7 @@
 #
 #     ONLY=REGEX   only the mutants whose id it matches: impl/slot.c, cow_slot_grow, 'reference/.*:bound'
 #     JOBS=n       so many at a time (1)
+#     BY=replay    only these of replay, sweep and tests: the first is quick, the others take a minute for what survives
 #     FRESH=1      forget what is known
 #
 # What is known is kept in build/mutants, one file for each mutant, and holds as long as the changed file is the same; what was not killed is
@@ -48,6 +49,9 @@ complain() {
     echo "mutants: $*" >&2
     n_complaints=$((n_complaints + 1))
 }
+
+# is_asked KILLER
+is_asked() { [[ " ${BY:-replay sweep tests} " == *" $1 "* ]]; }
 
 # ---- one mutant ----
 
@@ -104,19 +108,19 @@ judge() {
     [[ $(objects "$dir") != "$(<"$(original "$file")")" ]] || return 0
 
     what=replay
-    if killed_by 60 "$dir/lockstep" "${replay[@]}"; then
+    if is_asked replay && killed_by 60 "$dir/lockstep" "${replay[@]}"; then
         where=$(sed -n 's/^crash: .* in \([^ ]*\)$/\1/p' "$dir/out" && sed -En 's/^reproduce: make repro ENTRY=//p; s/^([^ :]*\.ops)[: ].*/\1/p' "$dir/err")
         where=${where%%$'\n'*}
         is_sound build/lockstep run ${where:-corpus}
         return
     fi
-    if [[ $file == reference/* && $(tail -n 1 "$dir/out" | told) != "$(<"$state/told")" ]]; then
+    if is_asked replay && [[ $file == reference/* && $(tail -n 1 "$dir/out" | told) != "$(<"$state/told")" ]]; then
         by="another hash or counter"
         return 0
     fi
     what=sweep
     for where in "${swept[@]}"; do
-        is_driven_by_programs "$file" || break
+        is_asked sweep && is_driven_by_programs "$file" || break
         if killed_by 60 "$dir/lockstep" sweep --timeout 20 "$where"; then
             is_sound build/lockstep sweep "$where"
             return
@@ -125,7 +129,7 @@ judge() {
     what=tests
     for where in $(tests_of "$file"); do
         limit=$(sed -n "s/^$where //p" "$state/good-tests")
-        [[ -n $limit ]] || continue
+        is_asked tests && [[ -n $limit ]] || continue
         link "$where"
         if killed_by "$limit" "$dir/$where"; then
             is_sound "build/$where"
@@ -197,9 +201,9 @@ rm -rf "$state/objects"
 # What the unchanged tree says.
 build/lockstep "${replay[@]}" 2>"$state/log" | told >"$state/told" || { cat "$state/log" >&2 && give_up "the unchanged pool and model do not agree"; }
 export killers
-killers=$(find corpus regress/programs regress/test_*.c fuzz -type f -print0 | sort -z | xargs -0 cat | cksum | cut -d ' ' -f 1)
+killers=${BY-}$(find corpus regress/programs regress/test_*.c fuzz -type f -print0 | sort -z | xargs -0 cat | cksum | cut -d ' ' -f 1)
 
-files=(impl/*.[ch] impl/sys/*.[ch] reference/*.[ch])
+files=(reference/*.[ch] impl/*.[ch] impl/sys/*.[ch])
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cp -r impl reference "$dir"
@@ -220,7 +224,7 @@ n=$(wc -l <"$state/wanted")
 if [[ $(head -n 1 "$state/good-tests" 2>/dev/null) != "$killers" ]]; then
     echo "$killers" >"$state/good-tests"
 fi
-for test in $(cut -d : -f 1 "$state/wanted" | uniq | while read -r file; do tests_of "$file"; done | tr ' ' '\n' | sort -u); do
+for test in $(is_asked tests && cut -d : -f 1 "$state/wanted" | uniq | while read -r file; do tests_of "$file"; done | tr ' ' '\n' | sort -u); do
     ! grep -q "^$test " "$state/good-tests" || continue
     begin=$SECONDS status=0
     "build/$test" >"$state/log" 2>&1 || status=$?
