@@ -16,7 +16,7 @@
 
 struct run_options {
     struct rig_options rig;
-    bool trace, json, floors, matrix, in_process;
+    bool trace, json, floors, matrix, fail_fast, in_process;
     unsigned timeout_seconds, n_repeats;
 };
 
@@ -36,6 +36,7 @@ static const char usage[] =
     "fail, but no "
     "byte may\n"
     "                     be wrong; expectations are not looked at\n"
+    "  --fail-fast        stop at the first program that does not agree\n"
     "  --repeat N         run everything N times, for timing\n"
     "  --timeout SECONDS  of each program, 60 unless given; 0 is none\n"
     "  --in-process       do not fork a child: for debuggers\n"
@@ -161,7 +162,7 @@ static int run_all(const struct rig_file_list *list, const struct run_options *o
     int worst = 0;
     double seconds = 0;
     for (unsigned repeat = 0; repeat < options->n_repeats && worst == 0; repeat++)
-        for (size_t i = 0; i < list->n; i++) {
+        for (size_t i = 0; i < list->n && !(options->fail_fast && worst); i++) {
             snprintf(under_way, UNDER_WAY_BYTES, "%s", list->paths[i]);
             const int result = run_file(list->paths[i], options, &tally, &seconds);
             worst = result == 1 || worst == 0 ? result : worst; /* a divergence outranks what is unreadable */
@@ -255,6 +256,8 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
         return options->floors = true;
     if (strcmp(option, "--foreign-faults") == 0)
         return options->rig.foreign_faults = true;
+    if (strcmp(option, "--fail-fast") == 0)
+        return options->fail_fast = true;
     if (strcmp(option, "--in-process") == 0)
         return options->in_process = true;
     if (strncmp(option, "--subject=", 10) == 0)

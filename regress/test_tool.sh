@@ -117,6 +117,8 @@ check "--trace prints a line for each operation" run 0 run --trace good.ops
 check "with its answer and a hash" has stdout '^  3  probe i0 acc   -> trap acc   #.* hash=[0-9a-f]{16}$'
 check "the unreadable does not hide the others" run 2 run bad.ops good.ops
 check "that are run all the same" has stderr '^1 programs, 6 operations, [0-9]+ effective: ERRORS'
+check "but with --fail-fast" run 2 run --fail-fast good.ops old.ops good.ops dir
+check "they are not" has stderr '^2 programs, [0-9]+ operations, [0-9]+ effective: ERRORS'
 
 check "--json is the last line" run 0 run good.ops --json
 shape='^\{"verdict":"agree","state_hash":"[0-9a-f]{16}","counters":\{("[a-z_]+":[0-9]+,?)+\},"timing":\{("[a-z_]+":[0-9.]+,?)+\}\}$'
