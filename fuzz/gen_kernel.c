@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Operations about the kernel: it is advised, it keeps references, its calls fail. */
+#include "record.h"
 #include "sketch.h"
 
 bool rig_gen_advise(struct sketch *sketch, struct rig_op *op)
@@ -52,7 +53,7 @@ bool rig_gen_fault(struct sketch *sketch, struct rig_op *op)
     op->choice = calls[below(sketch, sizeof calls)];
     op->len = bytes_of(1 + below(sketch, one_in(sketch, 2) ? 2 : 7));
     op->forever = one_in(sketch, 8);
-    op->error = (uint8_t)below(sketch, RIG_N_ERRORS);
+    op->error = rig_some_error(below(sketch, 256));
     if (op->choice == RIG_CALL_PWRITE && one_in(sketch, 2)) {
         op->form = RIG_FAULT_SHORT;
         op->error = 0;

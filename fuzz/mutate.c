@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The mutations, and how often each is chosen. */
 #include "mutate.h"
+#include "record.h"
 
 #include <string.h>
 
@@ -131,6 +132,18 @@ static void retarget(const struct mutation *mutation)
             program->ops[i].reg = to;
 }
 
+/* Before everything else: making the subject meets it. */
+static void fail_creation(const struct mutation *mutation)
+{
+    static const uint8_t calls[] = {RIG_CALL_MMAP,         RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE,
+                                    RIG_CALL_MEMFD_CREATE, RIG_CALL_FCNTL,   RIG_CALL_PWRITE};
+    const struct rig_op op = {.kind = RIG_FAULT,
+                              .choice = calls[below(mutation, sizeof calls)],
+                              .error = rig_some_error(below(mutation, 256)),
+                              .len = {1 + below(mutation, 8), RIG_UNIT_BYTES}};
+    insert_copies(mutation, 0, &op, 1);
+}
+
 static void tweak(const struct mutation *mutation)
 {
     rig_op_tweak(mutation->random, &mutation->program->world, &mutation->program->ops[some_op(mutation)]);
@@ -149,7 +162,7 @@ static void take_world(const struct mutation *mutation)
 static void flip_header(const struct mutation *mutation)
 {
     struct rig_world *world = &mutation->program->world;
-    switch (below(mutation, 6)) {
+    switch (below(mutation, 7)) {
     case 0:
         world->n_slots = (uint8_t)(1 + below(mutation, 3));
         break;
@@ -165,6 +178,9 @@ static void flip_header(const struct mutation *mutation)
     case 4:
         world->guard = (struct rig_size){below(mutation, 4), RIG_UNIT_P};
         world->guard.unit = world->guard.n ? RIG_UNIT_P : RIG_UNIT_BYTES;
+        break;
+    case 5: /* memories that can hold nothing: only what is behind them is left */
+        world->max = (struct rig_size){0, RIG_UNIT_BYTES};
         break;
     default:
         world->sweep = below(mutation, 4) != 0;
@@ -205,8 +221,8 @@ static const struct {
     uint8_t weight;
     void (*mutate)(const struct mutation *mutation);
 } mutations[] = {
-    {40, insert}, {8, delete_one}, {8, delete_range}, {14, duplicate}, {6, repeat},      {6, move},
-    {6, swap},    {8, retarget},   {20, tweak},       {5, take_world}, {4, flip_header}, {1, flip_swarm},
+    {40, insert},  {8, delete_one}, {8, delete_range}, {14, duplicate},  {6, repeat},     {6, move},          {6, swap},
+    {8, retarget}, {20, tweak},     {5, take_world},   {4, flip_header}, {1, flip_swarm}, {1, fail_creation},
 };
 enum { N_MUTATIONS = sizeof mutations / sizeof *mutations };
 

@@ -55,6 +55,11 @@ static const uint8_t lie[5] = "lies";
 static const struct rig_selector select_error = {
     RIG_N_ERRORS, {0, 8, 24, 32, 40, 48, 56, 64, 76, 116, 132, 140, 148, 156, 212, 228, 232, 236, 240, 248, 252}};
 
+uint8_t rig_some_error(unsigned byte)
+{
+    return rig_selected(&select_error, byte);
+}
+
 /* ---- numbers and places ---- */
 
 uint32_t rig_get_u32(const uint8_t *bytes)

@@ -17,6 +17,9 @@ uint8_t rig_selecting(const struct rig_selector *selector, unsigned value);
 uint32_t rig_get_u32(const uint8_t *bytes);
 void rig_put_u32(uint8_t *bytes, uint32_t value);
 
+/* An errno for a fault, as a byte means it: those that pools make a difference of have the larger shares. */
+uint8_t rig_some_error(unsigned byte);
+
 /* Everything but the kind, which the caller has set in an otherwise zero *op. */
 void rig_record_get(const uint8_t *record, struct rig_op *op);
 /* Everything but the kind, into a zero record. */

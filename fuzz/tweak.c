@@ -226,7 +226,7 @@ static void tweak_fault(const struct tweak *tweak)
         break;
     case 2:
         op->form = one_in(tweak, 6) ? RIG_FAULT_SHORT : RIG_FAULT_ERROR;
-        op->error = (uint8_t)below(tweak, RIG_N_ERRORS);
+        op->error = rig_some_error(below(tweak, 256));
         op->len2 = (struct rig_size){below(tweak, 9), RIG_UNIT_BYTES};
         break;
     default:

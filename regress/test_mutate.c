@@ -107,6 +107,7 @@ static void test_mutate__the_same_chance_the_same_mutant(void)
 /* What changed between two programs, as far as it can be told. */
 struct effects {
     uint32_t n_longer, n_shorter, n_permuted, n_retargeted, n_tweaked, n_world, n_swarm, n_repeated, n_same;
+    uint32_t n_failing_creation, n_holding_nothing;
 };
 
 static bool is_permutation(const struct rig_program *a, const struct rig_program *b)
@@ -159,6 +160,8 @@ static void note_effects(const struct rig_program *a, const struct rig_program *
     effects->n_longer += b->n_ops > a->n_ops;
     effects->n_shorter += b->n_ops < a->n_ops;
     effects->n_repeated += has_motif(b);
+    effects->n_failing_creation += b->n_ops > a->n_ops && rig_n_leading_faults(b) > rig_n_leading_faults(a);
+    effects->n_holding_nothing += b->world.max.n == 0;
     if (b->n_ops != a->n_ops)
         return;
     uint32_t n_changed = 0, n_retargeted = 0;
@@ -195,6 +198,7 @@ static void test_mutate__each_mutation_happens(void)
     CHECK(effects.n_longer > 5000 && effects.n_shorter > 1000);
     CHECK(effects.n_permuted > 1200 && effects.n_retargeted > 800 && effects.n_tweaked > 1000);
     CHECK(effects.n_world > 700 && effects.n_swarm > 50 && effects.n_repeated > 200);
+    CHECK(effects.n_failing_creation > 100 && effects.n_holding_nothing > 50);
     CHECK(effects.n_same < 4000); /* a header that changed, a swap with itself */
 }
 
