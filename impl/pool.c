@@ -66,6 +66,23 @@ static int reserve(struct cow_pool *pool)
     return 0;
 }
 
+/* One mapping for each shard, to be given up for a slot that would be lost (S4). */
+static void save_mappings(struct cow_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->n_shards && i < pool->geometry.n_slots; i++) {
+        struct cow_sys *sys = &pool->shards[i].sys;
+        sys->spare_bytes = pool->geometry.page_bytes;
+        sys->spare_fd = pool->slots[i].extension_fd;
+        cow_sys_save(sys);
+    }
+}
+
+static void spend_mappings(struct cow_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->n_shards; i++)
+        (void)cow_sys_spend(&pool->shards[i].sys);
+}
+
 static void close_slots(struct cow_pool *pool, uint32_t n_slots)
 {
     while (n_slots-- > 0)
@@ -132,6 +149,7 @@ static int init(struct cow_pool *pool, const struct cow_pool_config *config)
     result = cow_fork_enroll(pool);
     if (result)
         goto fail_slots;
+    save_mappings(pool);
     return 0;
 
 fail_slots:
@@ -277,8 +295,10 @@ int cow_pool_close(struct cow_pool *pool)
     if (!forked && has_live_instances(pool))
         return COW_BUSY;
     cow_fork_withdraw(pool);
-    if (!forked)
+    if (!forked) {
+        spend_mappings(pool); /* unmapping around holes may take one */
         unreserve(pool);
+    }
     close_slots(pool, pool->geometry.n_slots);
     close_shards(pool, pool->n_shards);
     cow_image_set_destroy(&pool->images);

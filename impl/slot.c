@@ -6,6 +6,7 @@
 #include "invariant.h"
 #include "reset.h"
 
+#include <errno.h>
 #include <string.h>
 
 int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base)
@@ -30,7 +31,10 @@ static int map_reserved(const struct cow_slot *slot, const struct cow_geometry *
 {
     if (geometry->capacity_bytes == 0)
         return 0;
-    const int result = cow_sys_map_fixed(sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, -1, 0);
+    int result = cow_sys_map_fixed(sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, -1, 0);
+    if (result == -ENOMEM &&
+        cow_sys_spend(sys)) /* even a mapping in the place of others is refused where there are too many */
+        result = cow_sys_map_fixed(sys, slot->base, geometry->capacity_bytes, COW_MAP_RESERVED, -1, 0);
     if (!result) /* as the guard behind it, so that the kernel makes one mapping of both; nothing depends on it */
         (void)cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_DUMP);
     return result;
@@ -50,6 +54,7 @@ void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry,
     slot->state = COW_SLOT_RETIRED;
     /* At once: after a failed fixed mapping there may be a hole, and somebody else's mmap may be on its way to it. */
     slot->has_hole = map_reserved(slot, geometry, sys) != 0;
+    cow_sys_save(sys);                         /* one for many has made room */
     slot->lost = slot->lost || slot->has_hole; /* (S4) */
     forget_image(slot);
 }

@@ -134,7 +134,7 @@ struct cow_pool_config {
  * Environment: under strict overcommit (vm.overcommit_memory = 2) creation needs no commit charge, instantiate
  * charges the initial length, which an idle slot keeps until it is taken for something else; under mlockall(2), before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18;
  * older kernels: the reset fails with -EINVAL and the slot is retired); a slot takes at most COW_IMAGE_MAX_RUNS * 2 + 3
- * mappings of vm.max_map_count; a process that is not dumpable loses nothing; under a limit on
+ * mappings of vm.max_map_count, and each shard one that it gives up rather than lose a slot; a process that is not dumpable loses nothing; under a limit on
  * file sizes (RLIMIT_FSIZE) that is smaller than a host page, or than an image, creating them raises SIGXFSZ. */
 int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_pool);
 

@@ -12,6 +12,7 @@
 #include "cowpool.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/uio.h>
 
 /* What a mapping is. */
@@ -83,10 +84,13 @@ struct cow_sys_table {
 extern const struct cow_sys_table cow_sys_linux;
 
 /* A table with counters: one per shard, so that counting does not make threads meet. Counters are relaxed: they order
- * nothing, and are summed when somebody asks. */
+ * nothing, and are summed when somebody asks. And a mapping to spare, for when the process can have no more (vm.max_map_count). */
 struct cow_sys {
     const struct cow_sys_table *table;
     atomic_uint_fast64_t n_calls[COW_N_CALLS];
+    void *_Atomic spare; /* or NULL */
+    size_t spare_bytes;  /* 0: there is none to be had; written before anybody else knows of it */
+    int spare_fd;        /* what it maps. Of a file, so that the kernel does not make one of it and its neighbours */
 };
 
 static inline void cow_sys_count(struct cow_sys *sys, enum cow_call call)
@@ -163,6 +167,24 @@ static inline int cow_sys_close(struct cow_sys *sys, int fd)
 {
     cow_sys_count(sys, COW_CALL_CLOSE);
     return sys->table->close(sys->table, fd);
+}
+
+/* Makes sure that there is a mapping to spare, if there can be one. */
+static inline void cow_sys_save(struct cow_sys *sys)
+{
+    void *spare, *none = NULL;
+    if (sys->spare_bytes == 0 || atomic_load_explicit(&sys->spare, memory_order_relaxed) ||
+        cow_sys_mmap(sys, NULL, sys->spare_bytes, COW_MAP_IMAGE, COW_WHERE_ANY, sys->spare_fd, 0, &spare))
+        return;
+    if (!atomic_compare_exchange_strong_explicit(&sys->spare, &none, spare, memory_order_relaxed, memory_order_relaxed))
+        (void)cow_sys_munmap(sys, spare, sys->spare_bytes); /* another thread was faster */
+}
+
+/* Gives it up. False: there was none. */
+static inline bool cow_sys_spend(struct cow_sys *sys)
+{
+    void *spare = atomic_exchange_explicit(&sys->spare, NULL, memory_order_relaxed);
+    return spare && cow_sys_munmap(sys, spare, sys->spare_bytes) == 0;
 }
 
 #endif
