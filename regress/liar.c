@@ -130,6 +130,8 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
             flags = (flags & ~MAP_SHARED) | MAP_PRIVATE;
         else if (by("shared"))
             flags = (flags & ~MAP_PRIVATE) | MAP_SHARED;
+        else if (by("anonymous"))
+            flags |= MAP_ANONYMOUS; /* whatever the file */
         else if (by("readonly"))
             prot &= ~PROT_WRITE;
         else if (by("less") && len > page_bytes())
