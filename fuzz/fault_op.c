@@ -187,7 +187,7 @@ void rig_end_faults(struct rig_run *run)
         log_calls(run, run->op);
     if (kernel && fault && fault->op == run->op && kernel->n_fired == 0)
         kernel->any.nth = 0; /* the operation makes fewer calls */
-    if (run->failed || !((kernel && kernel->n_fired) || run->options->foreign_faults))
+    if (run->failed || !run->subject || !((kernel && kernel->n_fired) || run->options->foreign_faults))
         return;
     adopt(run);
     if (kernel && kernel->n_mapped_bytes > run->n_mapped_bytes)

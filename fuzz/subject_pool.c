@@ -242,6 +242,7 @@ static uint64_t find_stretch(struct rig_subject *subject, uint32_t slot, uint64_
 static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes,
                      uint64_t length_bytes)
 {
+    const uint64_t page_bytes = self(subject)->view.page_bytes;
     for (uint64_t done = 0, n; done < length_bytes; done += n) {
         uint64_t file_offset = 0;
         int fd;
@@ -249,6 +250,8 @@ static int pool_peek(struct rig_subject *subject, uint32_t slot, uint64_t offset
         const ssize_t n_read = fd < 0 ? 0 : pread(fd, ret_bytes + done, n, (off_t)file_offset);
         if (n_read < 0)
             return -errno;
+        if (fd >= 0 && ((uint64_t)n_read + page_bytes - 1) / page_bytes * page_bytes < n)
+            return -EFAULT; /* as whoever touches it would learn: a page behind the end of its file */
         memset(ret_bytes + done + n_read, 0, n - (uint64_t)n_read);
     }
     return 0;
