@@ -168,7 +168,7 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
     if (memory && model == COW_OK)
         rig_expect_grow(run, model_old, memory->length_bytes);
     const int subject = run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old);
-    if (rig_is_fault(run, model, subject)) {
+    if (memory && rig_is_fault(run, model, subject)) {
         memory->length_bytes = length_bytes; /* what was added to the model's bytes is not looked at again */
         return rig_failed(run, subject);
     }

@@ -5,10 +5,11 @@
 
 #define cow_pool_locate honestly_locate
 struct cow_location honestly_locate(const struct cow_pool *pool, const void *address);
-#include "locate.c"
+#include "locate.c" /* NOLINT(bugprone-suspicious-include) */
 #undef cow_pool_locate
 
-static enum { TRUTH, SLOT, INSTANCE, OFFSET, ACCESSIBLE, PLACE } lie;
+enum part { SLOT, INSTANCE, OFFSET, ACCESSIBLE, PLACE };
+static enum part lie;
 
 struct cow_location cow_pool_locate(const struct cow_pool *pool, const void *address)
 {
@@ -23,7 +24,7 @@ struct cow_location cow_pool_locate(const struct cow_pool *pool, const void *add
     return location;
 }
 
-static void expect_seen(int which)
+static void expect_seen(enum part which)
 {
     static const char program[] =
         "cowpool-ops 1\npool slots=2 max=8P probe=none\ninstantiate i0 none initial=2P\nflush\nprobe i0 acc";
