@@ -158,6 +158,7 @@ static void give_back(struct rig_run *run)
             rig_drop(run, &run->images[i]);
     rig_flush(run);
     rig_check_calls(run);
+    rig_check_statistics(run);
     if (!run->failed && run->ops->residue && (broken = run->ops->residue(run->subject)))
         rig_diverge(run, "leak", "residue", "%s", broken);
     if (!run->failed && run->ops->check && (broken = run->ops->check(run->subject)))

@@ -131,9 +131,11 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
     lease->model = NULL;
     const int subject = run->ops->release(run->subject, lease->handle);
     if (rig_is_fault(run, model, subject)) {
+        run->counted.n_failed_resets++;
         rig_check_retired(run, lease);
         return rig_failed(run, subject);
     }
+    run->counted.n_resets += model == COW_OK;
     (void)rig_same_result(run, model, subject);
     return refused(model);
 }
@@ -149,12 +151,14 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
     const int model = ref_reset(lease->model);
     const int subject = run->ops->reset(run->subject, lease->handle);
     if (rig_is_fault(run, model, subject)) {
+        run->counted.n_failed_resets++;
         rig_place_release(run, lease);
         (void)ref_release(lease->model);
         lease->model = NULL;
         rig_check_retired(run, lease);
         return rig_failed(run, subject);
     }
+    run->counted.n_resets += model == COW_OK;
     (void)rig_same_result(run, model, subject);
     return refused(model);
 }
@@ -180,6 +184,7 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
     if (lease->peak_bytes < ref_accessible_bytes(memory))
         lease->peak_bytes = ref_accessible_bytes(memory);
     run->changed = run->changed || delta_bytes;
+    run->counted.n_grows += delta_bytes != 0;
     run->verdict->counters.n_grows += delta_bytes != 0;
     return (struct rig_outcome){.kind = RIG_OUTCOME_OK, .grown_bytes = memory->length_bytes};
 }

@@ -259,6 +259,9 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
         return;
     }
     const bool was_warm = is_warm(slot, image_generation, paved_bytes);
+    run->counted.n_instantiations++;
+    run->counted.n_warm += was_warm;
+    run->counted.n_repaved += slot->state == RIG_SLOT_RETIRED;
     if (!was_warm) {
         unmap_image(run, slot);
         expect_paving(run, lease, paved_bytes, slot->state);

@@ -229,6 +229,7 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
         rig_probe(run);
     if (is_real) {
         rig_check_calls(run);
+        rig_check_statistics(run);
         check_invariants(run);
     }
     count(run, op, ret_outcome);

@@ -109,6 +109,7 @@ struct rig_run {
         suspicion; /* the first wrong kernel call; .report NULL when there is none. The verdict if nothing worse comes */
     uint64_t n_calls[COW_N_CALLS],
         n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
+    struct cow_stats counted; /* only what counts events: see rig_check_statistics() */
     uint32_t n_probes;
     struct rig_faulty *kernel;  /* NULL: the real one, in which nothing is made to fail */
     int64_t n_mapped_bytes;     /* through it, once the subject was made */
@@ -224,6 +225,9 @@ void rig_place_release(struct rig_run *run, const struct rig_lease *lease);
 void rig_begin_calls(struct rig_run *run);
 void rig_check_calls(struct rig_run *run);
 uint64_t rig_dead_bytes(const struct rig_run *run);
+
+/* ---- statistics.c ---- */
+void rig_check_statistics(struct rig_run *run);
 
 /* ---- matrix.c ---- */
 /* Below RIG_N_RESULTS: fine, a refusal, a trap, or an error, whichever. */

@@ -81,6 +81,8 @@ struct rig_subject_ops {
                      uint8_t *ret_resident);
     /* Reads bytes of pages that are not resident, without touching them. */
     int (*peek)(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes, uint64_t length_bytes);
+    /* What it tells of itself, as cow_pool_stats(). */
+    int (*stats)(struct rig_subject *subject, struct cow_stats *ret_stats);
     /* Bytes of dropped images that are still mapped. */
     uint64_t (*dead_bytes)(struct rig_subject *subject);
     /* Reads the image's bytes from behind its back. */

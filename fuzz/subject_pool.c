@@ -189,6 +189,11 @@ static void pool_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_C
         memcpy(ret_n_calls, stats.n_calls, sizeof stats.n_calls);
 }
 
+static int pool_stats(struct rig_subject *subject, struct cow_stats *ret_stats)
+{
+    return cow_pool_stats(pool_of(subject), ret_stats);
+}
+
 static enum rig_slot_state pool_slot_state(struct rig_subject *subject, uint32_t slot)
 {
     const struct cow_slot_view it = cow_check_slot(pool_of(subject), slot);
@@ -425,6 +430,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .host_write = pool_host_write,
     .residency = pool_residency,
     .peek = pool_peek,
+    .stats = pool_stats,
     .dead_bytes = pool_dead_bytes,
     .read_image = pool_read_image,
     .check = pool_check,

@@ -366,6 +366,28 @@ static void test_oracles__a_wrong_statistic_of_dead_images_is_seen(void)
     lying_expect(POOL "flush", "divergence: statistics flush dead-image-bytes", 0);
 }
 
+static size_t wrong_figure;
+
+static int tells_one_more(struct rig_subject *subject, struct cow_stats *ret_stats)
+{
+    const int result = truth->stats(subject, ret_stats);
+    ((uint64_t *)(void *)ret_stats)[wrong_figure] += is_lying();
+    return result;
+}
+
+static void test_oracles__a_wrong_statistic_is_seen(void)
+{
+    static const char *const names[] = {"n_slots",          "n_live",          "n_retired", "n_lost",
+                                        "n_instantiations", "n_warm",          "n_repaved", "n_grows",
+                                        "n_resets",         "n_failed_resets", "n_images",  "image_bytes"};
+    for (wrong_figure = 0; wrong_figure < sizeof names / sizeof *names; wrong_figure++) {
+        char line[80];
+        liar.stats = tells_one_more;
+        snprintf(line, sizeof line, "divergence: statistics flush %s", names[wrong_figure]);
+        lying_expect(POOL "flush", line, 0);
+    }
+}
+
 static int forgets_to_flush(struct rig_subject *subject)
 {
     return lying_state.armed ? COW_OK : truth->flush(subject);
@@ -449,6 +471,7 @@ int main(void)
     RUN(test_oracles__a_byte_of_an_image_that_is_gone_is_seen_by_the_sweep);
     RUN(test_oracles__a_broken_invariant_is_seen);
     RUN(test_oracles__a_broken_invariant_is_seen_at_the_end);
+    RUN(test_oracles__a_wrong_statistic_is_seen);
     RUN(test_oracles__a_wrong_statistic_of_dead_images_is_seen);
     RUN(test_oracles__a_flush_that_does_nothing_is_seen);
     RUN(test_oracles__a_descriptor_left_open_is_seen);
