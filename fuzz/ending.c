@@ -7,20 +7,24 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static void check_image(struct rig_run *run, const struct rig_image *image)
+void rig_check_image(struct rig_run *run, const struct rig_image *image, uint64_t offset, uint64_t n_bytes)
+{
+    const struct ref_image *model = image->model;
+    const uint64_t left = model->extent_bytes - offset, n = left < n_bytes ? left : n_bytes;
+    uint8_t *bytes = rig_buffer(run, n);
+    const int result = run->ops->read_image(run->subject, image->subject, offset, bytes, n);
+    if (result && run->options->foreign_faults)
+        return;
+    if (result || memcmp(bytes, model->bytes + offset, n) != 0)
+        rig_diverge(run, "image", "changed", "an image's file no longer holds its bytes, at or after offset %ju",
+                    (uintmax_t)offset);
+}
+
+static void check_whole_image(struct rig_run *run, const struct rig_image *image)
 {
     enum { PIECE = 1 << 16 };
-    const struct ref_image *model = image->model;
-    uint8_t *bytes = rig_buffer(run, PIECE);
-    for (uint64_t offset = 0; offset < model->extent_bytes && !run->failed; offset += PIECE) {
-        const uint64_t left = model->extent_bytes - offset, n = left < PIECE ? left : PIECE;
-        const int result = run->ops->read_image(run->subject, image->subject, offset, bytes, n);
-        if (result && run->options->foreign_faults)
-            continue;
-        if (result || memcmp(bytes, model->bytes + offset, n) != 0)
-            rig_diverge(run, "image", "changed", "an image's file no longer holds its bytes, at or after offset %ju",
-                        (uintmax_t)offset);
-    }
+    for (uint64_t offset = 0; offset < image->model->extent_bytes && !run->failed; offset += PIECE)
+        rig_check_image(run, image, offset, PIECE);
 }
 
 static void release_all(struct rig_run *run)
@@ -176,11 +180,13 @@ void rig_end(struct rig_run *run)
     rig_observe(run, RIG_OBSERVE_FULL);
     for (uint32_t i = 0; i < RIG_N_IMAGES && !run->failed && run->ops->read_image; i++)
         if (run->images[i].subject)
-            check_image(run, &run->images[i]);
+            check_whole_image(run, &run->images[i]);
+    rig_check_kernel_whole(run);
     if (!run->failed)
         release_all(run);
     rig_close_pins(run);
     rig_check_calls(run);
+    rig_check_discards(run);
     if (!run->failed && run->program->world.sweep)
         sweep(run);
     rig_check_calls(run);

@@ -130,6 +130,7 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
         return (struct rig_outcome){.kind = RIG_OUTCOME_REFUSED, .refusal = model};
     }
     rig_keep_image(run, image.model);
+    rig_note_image(run, &image);
     run->changed = true;
     run->built_by = run->op + 1;
     *letter = image;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,8 +46,16 @@ static bool parse_vma(const char *line, struct rig_vma *vma)
     char permissions[5], device[16];
     if (sscanf(line, "%lx-%lx %4s %lx %15s %lu", &begin, &end, permissions, &offset, device, &inode) != 6)
         return false;
-    *vma =
-        (struct rig_vma){begin, end, permissions[0] == 'r', permissions[1] == 'w', permissions[3] == 's', inode != 0};
+    *vma = (struct rig_vma){
+        .begin = begin,
+        .end = end,
+        .readable = permissions[0] == 'r',
+        .writable = permissions[1] == 'w',
+        .shared = permissions[3] == 's',
+        .file_backed = inode != 0,
+        .file_offset = offset,
+        .inode = inode,
+    };
     return true;
 }
 
@@ -62,17 +71,16 @@ static bool find_in_maps(uintptr_t address, struct rig_vma *ret_vma)
     return found;
 }
 
-bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma)
+/* 1: it is there, or the next one is; 0: there is none; -1: an older kernel, which cannot be asked. */
+static int query(uintptr_t address, struct rig_vma *ret_vma)
 {
-    static bool is_missing; /* an older kernel */
+    static bool is_missing;
     struct procmap_query query = {.size = sizeof query, .query_flags = PROCMAP_COVERING_OR_NEXT, .query_addr = address};
     if (is_missing || open_own("/proc/self/maps", &maps_fd) < 0)
-        return find_in_maps(address, ret_vma);
+        return -1;
     if (ioctl(maps_fd, PROCMAP_QUERY_IOCTL, &query)) {
-        if (errno == ENOENT)
-            return false;
-        is_missing = true;
-        return find_in_maps(address, ret_vma);
+        is_missing = errno != ENOENT;
+        return is_missing ? -1 : 0;
     }
     *ret_vma = (struct rig_vma){
         .begin = query.vma_start,
@@ -81,8 +89,81 @@ bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma)
         .writable = query.vma_flags & PROCMAP_WRITABLE,
         .shared = query.vma_flags & PROCMAP_SHARED,
         .file_backed = query.inode != 0,
+        .file_offset = query.vma_offset,
+        .inode = query.inode,
     };
-    return true;
+    return 1;
+}
+
+bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma)
+{
+    const int found = query(address, ret_vma);
+    return found < 0 ? find_in_maps(address, ret_vma) : found;
+}
+
+/* "VmFlags: rd wr mr mw me dc dd nh \n" (proc_pid_smaps(5)) */
+static unsigned parse_flags(const char *line)
+{
+    static const char *const names[] = {" dc ", " dd ", " nh ", " wf "}; /* bit by bit */
+    unsigned flags = 0;
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        flags |= strstr(line, names[i]) ? 1U << i : 0;
+    return flags;
+}
+
+/* In smaps a mapping has a line as in maps, then what is told of it, line by line, each with a name in capitals. */
+static void walk_text(uintptr_t begin, uintptr_t end, enum rig_walk how, rig_see_vma *see, void *context)
+{
+    char line[512], buffer[1 << 14];
+    struct rig_vma vma = {.begin = 0};
+    FILE *text = fopen(how == RIG_WALK_FLAGS ? "/proc/self/smaps" : "/proc/self/maps", "re");
+    if (text)
+        setvbuf(text, buffer, _IOFBF, sizeof buffer); /* not a kilobyte at a time */
+    while (text && vma.begin < end && fgets(line, sizeof line, text)) {
+        const bool is_named = line[0] >= 'A' && line[0] <= 'Z';
+        const bool is_whole = is_named ? strncmp(line, "VmFlags:", 8) == 0 : parse_vma(line, &vma);
+        if (is_named && is_whole)
+            vma.flags = parse_flags(line);
+        if (is_whole && is_named == (how == RIG_WALK_FLAGS) && vma.begin < end && vma.end > begin)
+            see(context, &vma);
+    }
+    if (text)
+        fclose(text);
+}
+
+void rig_kernel_walk(uintptr_t begin, uintptr_t end, enum rig_walk how, rig_see_vma *see, void *context)
+{
+    struct rig_vma vma = {.end = begin};
+    int found = how == RIG_WALK_FLAGS ? -1 : 1;
+    while (found > 0 && vma.end < end) {
+        found = query(vma.end, &vma);
+        if (found > 0 && vma.begin < end)
+            see(context, &vma);
+    }
+    if (found < 0)
+        walk_text(begin, end, how, see, context);
+}
+
+static void see_flags(void *context, const struct rig_vma *vma)
+{
+    *(unsigned *)context |= vma->flags;
+}
+
+unsigned rig_kernel_known_flags(void)
+{
+    static const int advices[] = {MADV_DONTFORK, MADV_DONTDUMP, MADV_NOHUGEPAGE, MADV_WIPEONFORK};
+    static bool is_tried;
+    static unsigned known;
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    void *page = is_tried ? MAP_FAILED : mmap(NULL, page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return known;
+    is_tried = true;
+    for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
+        (void)madvise(page, page_bytes, advices[i]);
+    rig_kernel_walk((uintptr_t)page, (uintptr_t)page + page_bytes, RIG_WALK_FLAGS, see_flags, &known);
+    munmap(page, page_bytes);
+    return known;
 }
 
 /* ---- descriptors ---- */

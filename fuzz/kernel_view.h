@@ -8,14 +8,28 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* What may be set of a mapping beside its protection. */
+enum rig_vma_flag { RIG_VMA_DONTFORK = 1, RIG_VMA_DONTDUMP = 2, RIG_VMA_NOHUGE = 4, RIG_VMA_WIPEONFORK = 8 };
+
 struct rig_vma {
     uintptr_t begin, end;
     bool readable, writable, shared, file_backed;
+    uint64_t file_offset, inode; /* of a file */
+    unsigned flags;              /* enum rig_vma_flag, or-ed: by RIG_WALK_FLAGS alone */
 };
 
 /* The mapping that holds the address, or the next one above it. False: there is none. PROCMAP_QUERY where the kernel has it
  * (Linux 6.11), else /proc/self/maps. */
 bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma);
+
+/* Calls see() for each mapping that overlaps [begin, end), in ascending order. With flags it reads /proc/self/smaps, which costs as
+ * much as some hundred other questions, and there must be flags that are known. */
+enum rig_walk { RIG_WALK_QUICK, RIG_WALK_FLAGS };
+typedef void rig_see_vma(void *context, const struct rig_vma *vma);
+void rig_kernel_walk(uintptr_t begin, uintptr_t end, enum rig_walk how, rig_see_vma *see, void *context);
+
+/* The flags that this kernel has and tells of: tried once, with a page that is given all of them. */
+unsigned rig_kernel_known_flags(void);
 
 /* In a child: what was opened before shows the parent. */
 void rig_kernel_forget(void);

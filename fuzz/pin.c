@@ -58,7 +58,7 @@ static struct rig_outcome advise(const struct rig_run *run, const struct rig_op 
 
 /* ---- pins ---- */
 
-static uint32_t count_pins(const struct rig_run *run)
+uint32_t rig_count_pins(const struct rig_run *run)
 {
     uint32_t n = 0;
     for (const struct rig_pin *pin = run->pins; pin; pin = pin->next)
@@ -71,7 +71,7 @@ static struct rig_outcome pin(struct rig_run *run, const struct rig_op *op, cons
     const uint64_t page_bytes = run->geometry.page_bytes;
     uint64_t offset, length_bytes;
     int ends[2];
-    if (count_pins(run) == MAX_PINS || !find_range(run, op, lease, &offset, &length_bytes) ||
+    if (rig_count_pins(run) == MAX_PINS || !find_range(run, op, lease, &offset, &length_bytes) ||
         pipe2(ends, O_CLOEXEC | O_NONBLOCK))
         return noop;
     const uint64_t room = MAX_PAGES * page_bytes - offset % page_bytes;

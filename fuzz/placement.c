@@ -154,6 +154,7 @@ void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
+    run->discarded |= UINT32_C(1) << lease->slot;
     expect(run, COW_CALL_MADVISE, lease->model->initial_bytes > 0);
     expect(run, COW_CALL_FTRUNCATE,
            ref_accessible_bytes(lease->model) >

@@ -85,21 +85,20 @@ void rig_diverge(struct rig_run *run, const char *kind, const char *place, const
 void rig_suspect(struct rig_run *run, const char *kind, const char *place, const char *format, ...)
 {
     struct rig_verdict *suspicion = &run->suspicion;
-    char what[160];
     size_t size = 0;
     va_list arguments;
     if (run->failed || suspicion->report)
         return;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof what, format, arguments);
-    va_end(arguments);
     *suspicion = (struct rig_verdict){.kind = RIG_DIVERGED, .op = run->op};
     snprintf(suspicion->line, sizeof suspicion->line, "divergence: %s %s %s", kind, op_name(run), place);
     FILE *out = open_memstream(&suspicion->report, &size);
     if (!out)
         return;
-    fprintf(out, "%s\nat operation %u (%s), subject %s\n\n%s\n", suspicion->line, run->op, op_name(run), run->ops->name,
-            what);
+    fprintf(out, "%s\nat operation %u (%s), subject %s\n\n", suspicion->line, run->op, op_name(run), run->ops->name);
+    va_start(arguments, format);
+    vfprintf(out, format, arguments);
+    va_end(arguments);
+    fputc('\n', out);
     print_program(out, run);
     fclose(out);
 }
@@ -141,18 +140,17 @@ static void print_writer(FILE *out, const struct rig_run *run, uint32_t op)
     rig_print_op(out, &run->program->ops[op]);
 }
 
-/* Who wrote a byte like this here: the last write of this lease, and what earlier tenants of the slot wrote. */
-static void print_writers(FILE *out, const struct rig_run *run, const struct rig_lease *lease, uint64_t offset,
-                          uint8_t byte)
+void rig_print_writers(FILE *out, const struct rig_run *run, uint32_t slot, uint32_t generation, uint64_t offset,
+                       uint8_t byte)
 {
     bool found = false;
     for (uint32_t i = run->n_writes; i-- > 0;) {
         const struct rig_writer *write = &run->writes[i];
-        if (write->slot != lease->slot || offset < write->offset || offset - write->offset >= write->length_bytes)
+        if (write->slot != slot || offset < write->offset || offset - write->offset >= write->length_bytes)
             continue;
         const bool fits = byte && rig_stamp_fits(write->generation, write->op, offset, byte);
         fprintf(out, "  %s wrote this place in ",
-                write->generation == lease->generation ? "this instance" : "an earlier tenant of the slot");
+                write->generation == generation ? "this instance" : "an earlier tenant of the slot");
         print_writer(out, run, write->op);
         fprintf(out, "%s\n", fits ? "   <- the byte found is that one's" : "");
         found = true;
@@ -197,7 +195,7 @@ void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64
     print_window(out, "model", lease->model->bytes + offset, n_bytes);
     print_window(out, run->ops->name, window, n_bytes);
     fputs("\nwho wrote it:\n", out);
-    print_writers(out, run, lease, offset, window[0]);
+    rig_print_writers(out, run, lease->slot, lease->generation, offset, window[0]);
     if (run->ops->describe) {
         fputs("\nwhere it lies:\n", out);
         run->ops->describe(run->subject, lease->slot, offset, out);

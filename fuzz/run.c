@@ -221,16 +221,20 @@ static void step(struct rig_run *run, const struct rig_op *op, struct rig_outcom
     rig_begin_faults(run);
     *ret_outcome = rig_operate(run, op);
     rig_end_faults(run);
-    /* The worst first: somebody else's bytes, a missing trap, then what is only slow or untidy. */
     const bool is_real = !run->failed && run->subject;
+    if (is_real) {
+        rig_check_calls(run);
+        rig_check_discards(run); /* before anything is loaded */
+    }
+    /* The worst first: somebody else's bytes, a missing trap, then what is only slow or untidy. */
     if (is_real && how != RIG_OBSERVE_FINAL)
         rig_observe(run, how);
     if (is_real && !run->failed)
         rig_probe(run);
     if (is_real) {
-        rig_check_calls(run);
         rig_check_statistics(run);
         check_invariants(run);
+        rig_check_kernel(run);
     }
     count(run, op, ret_outcome);
     rig_matrix_after(run, op, ret_outcome);
@@ -407,7 +411,7 @@ static void run_once(const struct rig_program *program, const struct rig_options
     run->verdict = ret_verdict;
     run->scratch_fd = -1;
     set_up_geometry(run);
-    const int n_descriptors = rig_kernel_n_descriptors();
+    run->n_descriptors = rig_kernel_n_descriptors();
     if (rig_open(run)) {
         if (run->subject)
             set_up_guest(run);
@@ -423,9 +427,9 @@ static void run_once(const struct rig_program *program, const struct rig_options
     free_all(run);
     if (run->subject) /* diverged: its state is anybody's guess, and closing it could crash over the report */
         rig_abandoned[rig_n_abandoned++ % RIG_N_ABANDONED] = run->subject;
-    if (ret_verdict->kind == RIG_AGREE && rig_kernel_n_descriptors() != n_descriptors)
+    if (ret_verdict->kind == RIG_AGREE && rig_kernel_n_descriptors() != run->n_descriptors)
         rig_diverge(run, "leak", "descriptor", "%d descriptors were open before the program, %d after it",
-                    n_descriptors, rig_kernel_n_descriptors());
+                    run->n_descriptors, rig_kernel_n_descriptors());
     rig_settle(run);
     ret_verdict->op = run->op;
     free(run);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* A program under way: both sides, the registers, and what has been found. Private to the runner: run.c drives it, operate.c
  * does the operations, observe.c compares contents, probe.c tries the bounds, placement.c knows which slot and which
- * kernel calls to expect, ending.c sweeps and closes, report.c explains. */
+ * kernel calls to expect, kernel_state.c, mappings.c and residue.c what the kernel holds, ending.c sweeps and closes, report.c explains. */
 #ifndef RIG_STATE_H
 #define RIG_STATE_H
 
 #include "faulty.h"
 #include "guest.h"
+#include "kernel_view.h"
 #include "ref.h"
 #include "run.h"
 
@@ -107,6 +108,10 @@ struct rig_run {
     bool failed;
     struct rig_verdict
         suspicion; /* the first wrong kernel call; .report NULL when there is none. The verdict if nothing worse comes */
+    struct rig_layout *layouts;               /* of all images so far: what of them must be mapped where */
+    uint64_t extension_inodes[RIG_MAX_SLOTS]; /* 0: not asked for yet */
+    uint32_t discarded;                       /* bit i: the operation has reset slot i, or released it */
+    int n_descriptors;                        /* that were open before the program */
     uint64_t n_calls[COW_N_CALLS],
         n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
     struct cow_stats counted; /* only what counts events: see rig_check_statistics() */
@@ -160,6 +165,8 @@ void rig_settle_pins(struct rig_run *run, const struct rig_lease *lease);
 /* At the end of the program: all of them are compared and let go. */
 void rig_close_pins(struct rig_run *run);
 void rig_free_pins(struct rig_run *run);
+/* Each holds a descriptor. */
+uint32_t rig_count_pins(const struct rig_run *run);
 
 /* ---- operate.c ---- */
 /* The operation `run->op`, and what both sides agreed on. */
@@ -229,6 +236,30 @@ uint64_t rig_dead_bytes(const struct rig_run *run);
 /* ---- statistics.c ---- */
 void rig_check_statistics(struct rig_run *run);
 
+/* ---- mappings.c ---- */
+/* A new image: which of its pages must be mapped, and of which file. */
+void rig_note_image(struct rig_run *run, const struct rig_image *image);
+/* What the slot maps, dropped or not; NULL: only zeros. */
+const struct ref_image *rig_mapped_image(const struct rig_run *run, uint32_t slot);
+uintptr_t rig_slot_base(const struct rig_run *run, uint32_t slot);
+void rig_check_mappings_of(struct rig_run *run, uint32_t slot, enum rig_walk how);
+/* Of the whole range. */
+void rig_check_mappings(struct rig_run *run, enum rig_walk how);
+
+/* ---- kernel_state.c ---- */
+/* The subject is laid out like the pool, and its mappings and files are the kernel's. */
+bool rig_is_real(const struct rig_run *run);
+bool rig_is_idle(const struct rig_slot *slot);
+void rig_check_extension(struct rig_run *run, uint32_t slot);
+/* After an operation: something of it, in turn. */
+void rig_check_kernel(struct rig_run *run);
+void rig_check_kernel_whole(struct rig_run *run);
+
+/* ---- residue.c ---- */
+void rig_check_idle(struct rig_run *run, uint32_t slot);
+/* The slots that were reset or released since the last time. */
+void rig_check_discards(struct rig_run *run);
+
 /* ---- matrix.c ---- */
 /* Below RIG_N_RESULTS: fine, a refusal, a trap, or an error, whichever. */
 int rig_result_class(const struct rig_outcome *outcome);
@@ -237,6 +268,8 @@ void rig_matrix_after(struct rig_run *run, const struct rig_op *op, const struct
 
 /* ---- ending.c ---- */
 void rig_end(struct rig_run *run);
+/* Some of an image's bytes, from behind its back. */
+void rig_check_image(struct rig_run *run, const struct rig_image *image, uint64_t offset, uint64_t n_bytes);
 
 /* ---- report.c ---- */
 /* Records the first divergence. kind and place make the stable line; the rest is for people. */
@@ -250,6 +283,9 @@ void rig_suspect(struct rig_run *run, const char *kind, const char *place, const
     __attribute__((format(printf, 4, 5)));
 /* Makes the suspicion the verdict, if nothing else is. */
 void rig_settle(struct rig_run *run);
+/* Who wrote a byte like this there: the lease of that generation, and earlier tenants of the slot. */
+void rig_print_writers(FILE *out, const struct rig_run *run, uint32_t slot, uint32_t generation, uint64_t offset,
+                       uint8_t byte);
 const char *rig_result_name(int result);
 
 #endif

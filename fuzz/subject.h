@@ -94,6 +94,10 @@ struct rig_subject_ops {
     const char *(*stripped)(struct rig_subject *subject, uint32_t slot);
     /* After everything was released and flushed: NULL, or what the kernel still holds. */
     const char *(*residue)(struct rig_subject *subject);
+    /* Descriptors that the subject holds, for a subject that is laid out like the pool (kernel_state.c): of a slot's extension file,
+     * and of the file that holds an image's data; -1: it has none. Both, or neither. */
+    int (*extension_file)(struct rig_subject *subject, uint32_t slot);
+    int (*image_file)(struct rig_subject *subject, void *image);
     /* The address range of the whole subject; after close, nothing may be mapped in it. */
     void (*range)(struct rig_subject *subject, uintptr_t *ret_base, size_t *ret_length_bytes);
     /* In a forked child: NULL, or which promise about children is broken. */

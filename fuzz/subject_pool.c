@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* cowpool as a subject. */
-#include "check.h"
+#include "subject_pool.h"
+
 #include "guest.h"
 #include "kernel_view.h"
-#include "subject.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,15 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-struct pool_subject {
-    struct rig_subject subject;
-    struct cow_pool *pool;
-    struct cow_pool_view view;
-};
-
-static struct pool_subject *self(struct rig_subject *subject)
+static struct rig_pool_subject *self(struct rig_subject *subject)
 {
-    return (struct pool_subject *)(void *)subject;
+    return (struct rig_pool_subject *)(void *)subject;
 }
 
 static struct cow_pool *pool_of(struct rig_subject *subject)
@@ -44,7 +38,7 @@ static int pool_open(const struct rig_geometry *geometry, struct rig_subject **r
         .unit_bytes = geometry->unit_bytes,
         .image_join_bytes = geometry->join_bytes,
     };
-    struct pool_subject *it = calloc(1, sizeof *it);
+    struct rig_pool_subject *it = calloc(1, sizeof *it);
     if (!it)
         return -ENOMEM;
     const int result = cow_pool_create(&config, &it->pool);
@@ -436,6 +430,8 @@ const struct rig_subject_ops rig_subject_pool = {
     .check = pool_check,
     .stripped = pool_stripped,
     .residue = pool_residue,
+    .extension_file = rig_pool_extension_file,
+    .image_file = rig_pool_image_file,
     .range = pool_range,
     .in_child = pool_in_child,
     .describe = pool_describe,

@@ -28,15 +28,15 @@ export AFL_DONT_OPTIMIZE=1
 patch -p1 -F0 --batch --silent -i "$patch" || GIT_CEILING_DIRECTORIES=$dir git apply "$patch"
 sed -i '/^int LLVMFuzzerTestOneInput(.*)$/,/^}/s/^{$/{\n    if (n_bytes == 7 \&\& memcmp(bytes, "planted", 7) == 0)\n        fail("a planted promise", "");/' fuzz/fuzz_text.c
 printf planted >"$dir/planted/input"
-# It does no harm, and is a step away from it: the load need only become a store.
+# It does no harm, and is a step away from it: the memory need only be longer than the image.
 cat >corpus/motifs/near.ops <<'END'
 cowpool-ops 1
 pool slots=1 max=8P
 image A size=100
 data 10 bytes c0 ff ee
-instantiate i0 A initial=3P
-load i0 2P width=8
-reuse i0 A initial=3P
+instantiate i0 A initial=1P
+store i0 8 width=8
+reuse i0 A initial=1P
 END
 cp corpus/motifs/near.ops "$dir/witness/"
 

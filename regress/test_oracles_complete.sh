@@ -5,7 +5,7 @@ set -euo pipefail
 cd "${SOURCE_DIR:-$(dirname "$0")/..}"
 
 # The kind and the place where they stand in the source: rig_diverge(run, "kind", "place" or an expression, ...
-kinds=$(cat fuzz/*.c | tr '\n' ' ' | grep -oE 'rig_diverge\(run, *"[a-z-]+", *("[a-z-]+")?' | sed -E 's/.*run, *//; s/[",]//g; s/ *$//' | sort -u)
+kinds=$(cat fuzz/*.c | tr '\n' ' ' | grep -oE 'rig_(diverge|suspect)\((plan->)?run, *"[a-z-]+", *("[a-z-]+")?' | sed -E 's/.*run, *//; s/[",]//g; s/ *$//' | sort -u)
 n_failed=0
 while read -r kind place; do
     if ! grep -qE "\"divergence: $kind ([a-z%]+ )?$place" regress/test_oracles*.c; then

@@ -241,6 +241,7 @@ static void test_oracles__bytes_of_the_tenant_before_are_seen_with_who_wrote_the
     CHECK(!strstr(lying_state.report, "no operation wrote this place"));
 }
 
+/* Where nobody looks at the kernel's side of it. */
 static void test_oracles__a_byte_left_in_an_idle_slot_is_seen_by_the_sweep_alone(void)
 {
     static const char program[] =
@@ -248,10 +249,12 @@ static void test_oracles__a_byte_left_in_an_idle_slot_is_seen_by_the_sweep_alone
         "flush\nrelease i0\ninstantiate i0 none initial=3P";
     char text[256];
     liar.release = keeps_bytes;
+    liar.extension_file = NULL;
     stale_offset = lying_page();
     snprintf(text, sizeof text, program, "yes");
     lying_expect(text, "divergence: bytes end zero", 5);
     liar.release = keeps_bytes;
+    liar.extension_file = NULL;
     snprintf(text, sizeof text, program, "no");
     const struct rig_verdict verdict = lying_run(text, true);
     CHECK_EQ(verdict.kind, RIG_AGREE);

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* The pool's descriptors, for kernel_state.c. */
+#include "subject_pool.h"
+
+int rig_pool_extension_file(struct rig_subject *subject, uint32_t slot)
+{
+    const struct rig_pool_subject *it = (const struct rig_pool_subject *)(const void *)subject;
+    return cow_check_slot(it->pool, slot).extension_fd;
+}
+
+int rig_pool_image_file(struct rig_subject *subject, void *image)
+{
+    struct cow_run_view runs[COW_IMAGE_MAX_RUNS];
+    uint64_t file_offset;
+    (void)subject;
+    return cow_check_runs(image, runs) ? cow_check_image(image, runs[0].offset_bytes, &file_offset) : -1;
+}
