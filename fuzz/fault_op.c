@@ -113,7 +113,9 @@ bool rig_open(struct rig_run *run)
     if (!result && is_lied_to(run))
         rig_diverge(run, "kernel", "accepted", "the subject was made on a kernel that does not keep its word");
     if (run->kernel)
-        run->n_mapped_bytes = run->kernel->n_mapped_bytes;
+        /* One that was made though a call failed may later get the page that it went without (cow_sys_save). */
+        run->n_mapped_bytes =
+            run->kernel->n_mapped_bytes + (run->kernel->n_fired ? (int64_t)run->geometry.page_bytes : 0);
     return !run->failed;
 }
 

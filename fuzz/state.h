@@ -114,7 +114,7 @@ struct rig_run {
     int n_descriptors;                        /* that were open before the program */
     uint64_t n_calls[COW_N_CALLS],
         n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
-    struct cow_stats counted; /* only what counts events: see rig_check_statistics() */
+    struct cow_stats counted;    /* only what counts events: see rig_check_statistics() */
     uint32_t n_probes;
     struct rig_faulty *kernel;  /* NULL: the real one, in which nothing is made to fail */
     int64_t n_mapped_bytes;     /* through it, once the subject was made */
