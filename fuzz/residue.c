@@ -9,7 +9,7 @@
 
 /* ---- bytes ---- */
 
-/* Of the first byte that is not the image's, or not zero behind it; n_bytes if all are right. */
+/* The first byte that is not the image's, or not zero behind it; n_bytes if all are right. */
 static uint64_t find_wrong(const struct ref_image *image, uint64_t offset, const uint8_t *bytes, uint64_t n_bytes)
 {
     const uint64_t left = image && offset < image->extent_bytes ? image->extent_bytes - offset : 0;
@@ -68,22 +68,18 @@ static void compare_file(struct rig_run *run, uint32_t slot, uint64_t begin, uin
 
 /* ---- pages ---- */
 
-static void check_pages(struct rig_run *run, uint32_t slot, uint64_t begin, uint64_t end, bool is_present)
+/* The lease of a slot that is not idle is compared in any case. */
+static void compare_pages(struct rig_run *run, uint32_t slot, uint64_t begin, uint64_t end, bool is_present)
 {
-    const bool is_idle = rig_is_idle(&run->slots[slot]);
-    if (!is_present) {
-        if (is_idle && run->ops->peek)
-            compare_file(run, slot, begin, end);
+    if (!rig_is_idle(&run->slots[slot]))
         return;
-    }
-    if (is_idle) { /* the lease of one that is live is compared in any case */
+    if (is_present) {
         rig_guest_watch(&run->landing, &run->fault);
         compare(run, slot, begin, (const uint8_t *)rig_slot_base(run, slot) + begin, end - begin);
         rig_guest_end_watch();
+    } else if (run->ops->peek) {
+        compare_file(run, slot, begin, end);
     }
-    rig_suspect(run, "resident", "initial",
-                "slot %u was wiped, and nobody has touched it since, but %ju bytes at offset %ju are resident", slot,
-                (uintmax_t)(end - begin), (uintmax_t)begin);
 }
 
 static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_bytes)
@@ -91,17 +87,23 @@ static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_by
     enum { N_PAGES = 512 };
     uint8_t resident[N_PAGES];
     const uint64_t page_bytes = run->geometry.page_bytes;
+    uint64_t n_resident = 0;
     for (uint64_t offset = 0; offset < n_bytes; offset += N_PAGES * page_bytes) {
         const uint64_t left = (n_bytes - offset) / page_bytes, n_pages = left < N_PAGES ? left : N_PAGES;
         if (run->ops->residency(run->subject, slot, offset, n_pages, resident))
             return; /* the kernel does not tell */
         for (uint64_t first = 0, next; first < n_pages; first = next) {
+            const bool is_present = resident[first] & RIG_PAGE_PRESENT;
             for (next = first + 1; next < n_pages && (resident[next] ^ resident[first]) % 2 == 0;)
                 next++;
-            check_pages(run, slot, offset + first * page_bytes, offset + next * page_bytes,
-                        resident[first] & RIG_PAGE_PRESENT);
+            compare_pages(run, slot, offset + first * page_bytes, offset + next * page_bytes, is_present);
+            n_resident += is_present ? next - first : 0;
         }
     }
+    if (n_resident)
+        rig_suspect(run, "resident", "initial",
+                    "slot %u was wiped, and nobody has touched it since, but %ju of its first %ju pages are resident",
+                    slot, (uintmax_t)n_resident, (uintmax_t)(n_bytes / page_bytes));
 }
 
 /* ---- when ---- */

@@ -97,6 +97,19 @@ static void test_oracles__a_byte_that_stays_in_a_free_slot_is_seen_with_who_wrot
     }
 }
 
+static void loads_and_brings_back(const struct cow_memory *memory)
+{
+    (void)*(const volatile uint8_t *)memory->base;
+    brings_back_a_zero_byte(memory);
+}
+
+static void test_oracles__a_byte_that_stays_is_told_before_a_page_that_stays(void)
+{
+    liar.flush = lies_once;
+    lie = keep;
+    expect_after_release(loads_and_brings_back, "divergence: residue release zero", 7);
+}
+
 /* In the file behind: no page is resident. */
 static int peeks_wrongly(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint8_t *ret_bytes,
                          uint64_t length_bytes)
@@ -207,6 +220,7 @@ int main(void)
     lying_begin(&rig_subject_pool);
     RUN(test_oracles__an_extension_file_that_is_too_long_is_seen);
     RUN(test_oracles__a_byte_that_stays_in_a_free_slot_is_seen_with_who_wrote_it);
+    RUN(test_oracles__a_byte_that_stays_is_told_before_a_page_that_stays);
     RUN(test_oracles__a_byte_in_the_file_behind_a_free_slot_is_seen);
     RUN(test_oracles__an_extension_file_of_a_free_slot_that_is_not_empty_is_seen);
     RUN(test_oracles__a_page_of_an_idle_slot_that_somebody_touches_is_seen);
