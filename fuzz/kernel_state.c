@@ -13,7 +13,7 @@ enum { EVERY = 16 };
 
 bool rig_is_real(const struct rig_run *run)
 {
-    /* While somebody makes calls of the process fail, the answers are worth nothing. */
+    /* Where somebody makes calls of the process fail, the answers are worth nothing. */
     return run->ops->range && run->ops->image_file && run->ops->extension_file && run->subject &&
            !run->options->foreign_faults;
 }

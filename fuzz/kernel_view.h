@@ -13,17 +13,17 @@ enum rig_vma_flag { RIG_VMA_DONTFORK = 1, RIG_VMA_DONTDUMP = 2, RIG_VMA_NOHUGE =
 
 struct rig_vma {
     uintptr_t begin, end;
-    bool readable, writable, shared, file_backed;
     uint64_t file_offset, inode; /* of a file */
     unsigned flags;              /* enum rig_vma_flag, or-ed: by RIG_WALK_FLAGS alone */
+    bool readable, writable, shared, file_backed;
 };
 
 /* The mapping that holds the address, or the next one above it. False: there is none. PROCMAP_QUERY where the kernel has it
  * (Linux 6.11), else /proc/self/maps. */
 bool rig_kernel_vma(uintptr_t address, struct rig_vma *ret_vma);
 
-/* Calls see() for each mapping that overlaps [begin, end), in ascending order. With flags it reads /proc/self/smaps, which costs as
- * much as some hundred other questions, and there must be flags that are known. */
+/* Calls see() for each mapping that overlaps [begin, end), in ascending order. With flags it reads /proc/self/smaps, for which the
+ * kernel walks through all pages of the process: as much as hundreds of other questions. There must be flags that are known. */
 enum rig_walk { RIG_WALK_QUICK, RIG_WALK_FLAGS };
 typedef void rig_see_vma(void *context, const struct rig_vma *vma);
 void rig_kernel_walk(uintptr_t begin, uintptr_t end, enum rig_walk how, rig_see_vma *see, void *context);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* A program under way: both sides, the registers, and what has been found. Private to the runner: run.c drives it, operate.c
  * does the operations, observe.c compares contents, probe.c tries the bounds, placement.c knows which slot and which
- * kernel calls to expect, kernel_state.c, mappings.c and residue.c what the kernel holds, ending.c sweeps and closes, report.c explains. */
+ * kernel calls to expect, kernel_state.c (with mappings.c and residue.c) what the kernel must hold, ending.c sweeps and
+ * closes, report.c explains. */
 #ifndef RIG_STATE_H
 #define RIG_STATE_H
 
