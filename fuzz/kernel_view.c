@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* linux/fs.h since Linux 6.11; written out because build machines have older headers. */
@@ -159,8 +160,9 @@ unsigned rig_kernel_known_flags(void)
     if (page == MAP_FAILED)
         return known;
     is_tried = true;
+    /* The kernel itself: a C library that lies to the subject would lie here, too. */
     for (size_t i = 0; i < sizeof advices / sizeof *advices; i++)
-        (void)madvise(page, page_bytes, advices[i]);
+        (void)syscall(SYS_madvise, page, page_bytes, advices[i]);
     rig_kernel_walk((uintptr_t)page, (uintptr_t)page + page_bytes, RIG_WALK_FLAGS, see_flags, &known);
     munmap(page, page_bytes);
     return known;

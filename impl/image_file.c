@@ -122,6 +122,8 @@ static int copy_range(struct cow_image_set *set, uint64_t extent_bytes, const st
 static int is_guarded(const struct cow_image_set *set, int fd)
 {
     const int needed = COW_SEAL_WRITE | COW_SEAL_SHRINK, seals = set->sys.table->seals(set->sys.table, fd);
+    if (seals == -EINVAL) /* of a file system that knows none (fcntl(2)) */
+        return 0;
     return seals < 0 ? seals : (seals & needed) == needed;
 }
 

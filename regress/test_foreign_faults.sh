@@ -78,6 +78,7 @@ if "$interfere" madvise:ENOMEM -- true 2>"$dir/err"; then
     filtered pools fcntl:EPERM:1=1033
     filtered operations fcntl:EMFILE:1=1030
     filtered operations fcntl:EIO:1=1034
+    filtered nothing fcntl:EINVAL:1=1034
     # Of two pieces.
     filtered operations pwritev:ENOSPC:2=2
     if [[ -z $sanitize ]]; then # a sanitizer's runtime dies without

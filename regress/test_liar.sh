@@ -40,16 +40,6 @@ noticed() {
     fi
 }
 
-# Some lies show in no byte, only in what the kernel tells of its mappings: advice about dumps and huge pages, a page that stays mapped in
-# a slot that is free. Who looks at that is still to come.
-noticed_in_mappings() {
-    if [[ -f fuzz/kernel_state.c ]]; then
-        noticed "$@"
-    else
-        say ok "$1:$2:$3:${4-}" "(not yet)"
-    fi
-}
-
 # The liar itself makes no difference.
 for call in madvise ftruncate mmap mprotect; do
     under "$call:1000000000"
@@ -63,11 +53,8 @@ done
 # Nothing is done.
 for n in 0 1 3 10 50 200; do
     noticed madvise $n
-    for which in dontneed dontfork wipeonfork; do
+    for which in dontneed dontfork dontdump nohugepage wipeonfork; do
         noticed madvise $n $which
-    done
-    for which in dontdump nohugepage; do
-        noticed_in_mappings madvise $n $which
     done
     noticed ftruncate $n
     for which in grow shrink; do
@@ -82,19 +69,15 @@ done
 
 # Something else is done.
 for n in 0 10 200; do
-    for which in dontneed dontfork wipeonfork; do
+    for which in dontneed dontfork dontdump nohugepage wipeonfork; do
         noticed madvise $n $which less
-    done
-    for which in dontdump nohugepage; do
-        noticed_in_mappings madvise $n $which less
     done
     noticed ftruncate $n grow less
     noticed ftruncate $n grow more
     noticed ftruncate $n shrink more
-    for which in zero image shared; do
+    for which in reserved zero image shared; do
         noticed mmap $n $which less
     done
-    noticed_in_mappings mmap $n reserved less
     for which in image shared; do
         noticed mmap $n $which offset
         noticed mmap $n $which anonymous

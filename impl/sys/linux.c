@@ -150,7 +150,7 @@ static int linux_seals(const struct cow_sys_table *self, int fd)
     (void)self;
     const int seals = fcntl(fd, F_GET_SEALS);
     if (seals < 0)
-        return errno == EINVAL ? 0 : -errno; /* EINVAL: a file system that knows none */
+        return -errno;
     return (seals & F_SEAL_WRITE ? COW_SEAL_WRITE : 0) | (seals & F_SEAL_SHRINK ? COW_SEAL_SHRINK : 0) |
            (seals & F_SEAL_GROW ? COW_SEAL_GROW : 0) | (seals & F_SEAL_SEAL ? COW_SEAL_SEAL : 0);
 }

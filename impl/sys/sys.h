@@ -38,7 +38,7 @@ enum cow_advice {
     COW_ADVICE_WIPE_ON_FORK, /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
 };
 
-/* What can no longer be done to a file (fcntl(2), F_GET_SEALS). A file that knows no seals has none. */
+/* What can no longer be done to a file (fcntl(2), F_GET_SEALS). */
 enum cow_seal {
     COW_SEAL_WRITE = 1,
     COW_SEAL_SHRINK = 2,
@@ -69,7 +69,8 @@ struct cow_sys_table {
     int (*close)(const struct cow_sys_table *self, int fd);
     /* Questions; they are not counted. */
     int64_t (*file_bytes)(const struct cow_sys_table *self, int fd);
-    int (*seals)(const struct cow_sys_table *self, int fd); /* enum cow_seal, or-ed; or -errno */
+    /* enum cow_seal, or-ed; or -errno: -EINVAL of a file that knows no seals. */
+    int (*seals)(const struct cow_sys_table *self, int fd);
     /* Whether host pages of it can be mapped one by one: a regular file, and not of huge pages. 1, 0, or -errno. */
     int (*has_host_pages)(const struct cow_sys_table *self, int fd);
     /* The first stretch of data that ends behind offset_bytes; both ends are the end of the file when there is none. Where the file
