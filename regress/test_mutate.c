@@ -106,7 +106,8 @@ static void test_mutate__the_same_chance_the_same_mutant(void)
 
 /* What changed between two programs, as far as it can be told. */
 struct effects {
-    uint32_t n_longer, n_shorter, n_permuted, n_retargeted, n_tweaked, n_world, n_swarm, n_repeated, n_same;
+    uint32_t n_longer, n_shorter, n_permuted, n_retargeted, n_tweaked, n_world, n_swarm, n_repeated, n_same, n_failing,
+        n_empty;
     uint32_t n_failing_creation, n_holding_nothing;
 };
 
@@ -155,6 +156,8 @@ static void note_effects(const struct rig_program *a, const struct rig_program *
 {
     struct rig_world a_world = a->world, b_world = b->world;
     effects->n_swarm += a->world.enabled != b->world.enabled;
+    effects->n_failing += rig_n_leading_faults(b) > rig_n_leading_faults(a);
+    effects->n_empty += a->world.max.n > 0 && b->world.max.n == 0;
     a_world.enabled = b_world.enabled = 0;
     effects->n_world += !is_same_world(a_world, b_world);
     effects->n_longer += b->n_ops > a->n_ops;
@@ -199,6 +202,7 @@ static void test_mutate__each_mutation_happens(void)
     CHECK(effects.n_permuted > 1200 && effects.n_retargeted > 800 && effects.n_tweaked > 1000);
     CHECK(effects.n_world > 700 && effects.n_swarm > 50 && effects.n_repeated > 200);
     CHECK(effects.n_failing_creation > 100 && effects.n_holding_nothing > 50);
+    CHECK(effects.n_failing > 100 && effects.n_empty > 50);
     CHECK(effects.n_same < 4000); /* a header that changed, a swap with itself */
 }
 
@@ -232,6 +236,10 @@ static void test_mutate__a_tweak_reaches_every_operand(void)
         CHECK(kind != RIG_GROW || (seen.form && seen.len.n && seen.len.unit && seen.other.edge));
         CHECK((kind != RIG_REUSE && kind != RIG_INSTANTIATE) ||
               (seen.image && seen.has_initial && seen.has_max && seen.len.n && seen.len2.n));
+        CHECK(kind != RIG_FAULT ||
+              (seen.choice && seen.len.n && seen.forever && seen.form && seen.error && seen.len2.n));
+        CHECK(kind != RIG_ADVISE || (seen.choice && seen.at.edge && seen.form && seen.len.n && seen.other.edge));
+        CHECK(kind != RIG_PIN || (seen.form && seen.at.edge && seen.len.n && seen.other.edge));
         CHECK(kind != RIG_IMAGE || (seen.image && seen.form && seen.other_image && seen.len.n));
     }
 }

@@ -429,6 +429,22 @@ static void test_oracles__a_descriptor_left_open_is_seen(void)
     close(leaked);
 }
 
+/* When nothing looks at the kernel any more but the last count. */
+static int leaks_while_closing(struct rig_subject *subject)
+{
+    if (is_lying())
+        leaked = dup(STDOUT_FILENO);
+    return truth->close(subject);
+}
+
+static void test_oracles__a_descriptor_left_open_by_closing_is_seen(void)
+{
+    liar.close = leaks_while_closing;
+    lying_expect(POOL "flush", "divergence: leak end descriptor", 1);
+    CHECK(lying_says(" descriptors were open before the program, "));
+    close(leaked);
+}
+
 static void *left_behind;
 
 static int leaves_a_mapping(struct rig_subject *subject)
@@ -478,6 +494,7 @@ int main(void)
     RUN(test_oracles__a_wrong_statistic_of_dead_images_is_seen);
     RUN(test_oracles__a_flush_that_does_nothing_is_seen);
     RUN(test_oracles__a_descriptor_left_open_is_seen);
+    RUN(test_oracles__a_descriptor_left_open_by_closing_is_seen);
     RUN(test_oracles__a_mapping_left_behind_is_seen);
     return 0;
 }
