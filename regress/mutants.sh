@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Makes every small change of regress/mutate.pl in the pool and in the model, one at a time, and looks for what notices it: `make mutants`.
-# First the replay of all programs, then the sweep over them, then the tests of that file. Each of these stops at the first that ends
-# otherwise than it should: a divergence, a crash, a hang, or another hash where the model was changed.
+# First the replay of all programs, then the same with sanitizers, which know of leaks; then the sweep over some of them; then the tests
+# of that file. Each of these stops at the first that ends otherwise than it should: a divergence, a crash, a hang, or another hash
+# where the model was changed.
 #
 #     ONLY=REGEX   only the mutants whose id it matches: impl/slot.c, cow_slot_grow, 'reference/.*:bound'
 #     JOBS=n       so many at a time (1)
-#     BY=replay    only these of replay, sweep and tests: the first is quick, the others take a minute for what survives
+#     BY=replay    only these of replay, asan, sweep and tests: the first is quick, the others take a minute for what survives
 #     FRESH=1      forget what is known
 #
 # What is known is kept in build/mutants, one file for each mutant, and holds as long as the changed file is the same; what was not killed is
@@ -17,6 +18,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
+shopt -s extglob nullglob
 least_percent=95 most_listed_percent=10
 replay=(run --fail-fast --json --timeout 20 corpus regress/programs)
 
@@ -51,7 +53,7 @@ complain() {
 }
 
 # is_asked KILLER
-is_asked() { [[ " ${BY:-replay sweep tests} " == *" $1 "* ]]; }
+is_asked() { [[ " ${BY:-replay asan sweep tests} " == *" $1 "* ]]; }
 
 # ---- one mutant ----
 
@@ -92,6 +94,26 @@ stop() {
 # Whether the unchanged tree still passes where the mutant was killed: somebody may be trying the limits of this machine.
 is_sound() { setsid timeout -k 1 60 "$@" >"$dir/out" 2>&1 </dev/null; }
 
+# find_program: sets `where` to the program that lockstep run complained of
+find_program() {
+    where=$(sed -n 's/^crash: .* in \([^ ]*\)$/\1/p' "$dir/out" && sed -En 's/^reproduce: make repro ENTRY=//p; s/^([^ :]*\.ops)[: ].*/\1/p' "$dir/err")
+    where=${where%%$'\n'*}
+}
+
+# killed_in_asan FILE: the same replay in the build with sanitizers
+killed_in_asan() {
+    local objects=("$build"/asan/CMakeFiles/lockstep.dir/*/*.o) compiler=("${asan_compiler[@]}") part
+    mkdir "$dir/asan"
+    for part in "$dir"/@(impl|reference); do
+        cp -r "$part" "$dir/asan"
+    done
+    compile "$dir/asan" "$1" >"$dir/log" 2>&1 || return
+    "${compiler[@]}" "$dir"/asan/*.o "${objects[@]}" "$build"/asan/libcow_{rig,reference,impl}.a -pthread -o "$dir/asan/lockstep" || return
+    killed_by 200 "${asan_prefix[@]}" "$dir/asan/lockstep" run --fail-fast --timeout 60 corpus regress/programs || return
+    find_program
+    by+=" $(grep -m 1 -oE '(ERROR: |runtime error: ).*' "$dir/err" || true)"
+}
+
 # told: of the JSON what does not depend on the time
 told() { sed 's/,"timing".*//'; }
 
@@ -109,14 +131,18 @@ judge() {
 
     what=replay
     if is_asked replay && killed_by 60 "$dir/lockstep" "${replay[@]}"; then
-        where=$(sed -n 's/^crash: .* in \([^ ]*\)$/\1/p' "$dir/out" && sed -En 's/^reproduce: make repro ENTRY=//p; s/^([^ :]*\.ops)[: ].*/\1/p' "$dir/err")
-        where=${where%%$'\n'*}
-        is_sound build/lockstep run ${where:-corpus}
+        find_program
+        is_sound "$build/lockstep" run ${where:-corpus}
         return
     fi
     if is_asked replay && [[ $file == reference/* && $(tail -n 1 "$dir/out" | told) != "$(<"$state/told")" ]]; then
         by="another hash or counter"
         return 0
+    fi
+    what=asan
+    if is_asked asan && [[ -x $build/asan/lockstep ]] && is_driven_by_programs "$file" && killed_in_asan "$file"; then
+        is_sound "${asan_prefix[@]}" "$build/asan/lockstep" run ${where:-corpus}
+        return
     fi
     what=sweep
     for where in "${swept[@]}"; do
@@ -136,7 +162,7 @@ judge() {
             return
         fi
     done
-    what=survives where=''
+    what=survives where='' by=''
 }
 
 # Killers that have changed may kill what they did not.
@@ -170,13 +196,16 @@ try() {
 }
 
 setup() {
-    shopt -s extglob nullglob
     root=$PWD build=$PWD/build state=$PWD/build/mutants
     # Without those that have faults of their own; what evolved takes many minutes.
     mapfile -t swept < <(grep -LE '^fault ' regress/programs/*.ops corpus/{motifs,edges}/*.ops)
     # As the build is compiled, but for what the debugger wants: equal code shall be equal bytes. Swapped arguments of other types
     # are no mutants.
     read -ra compiler <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -w -Werror=int-conversion -Werror=incompatible-pointer-types"
+    asan_compiler=("$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' build/asan/CMakeCache.txt 2>/dev/null || true)" -std=gnu11 -D_GNU_SOURCE -DCOW_DEBUG=1
+        -O1 -g -fno-omit-frame-pointer -w -fsanitize=address,undefined -fno-sanitize-recover=all)
+    . .ci/toolchain.sh
+    read -ra asan_prefix <<<"$(sanitizer_prefix)"
     ulimit -S -c 0
 }
 
@@ -191,6 +220,9 @@ fi
 
 command -v perl >/dev/null || give_up "there is no perl here: run make deps"
 log=$(.ci/build.sh release 2>&1) || { echo "$log" >&2 && exit 2; }
+if [[ ${BY-asan} == *asan* ]]; then
+    .ci/build.sh asan lockstep >/dev/null 2>&1 || echo "mutants: no build with sanitizers here: what leaks is not noticed"
+fi
 setup
 jobs=${JOBS:-1} only=${ONLY-}
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || give_up "JOBS=$jobs is no number of processes"
@@ -236,7 +268,7 @@ for test in $(is_asked tests && cut -d : -f 1 "$state/wanted" | uniq | while rea
 done
 
 begin=$SECONDS n_done=0
-declare -A n_of=([survives]=0 [replay]=0 [sweep]=0 [tests]=0 [equivalent]=0 [invalid]=0)
+declare -A n_of=([survives]=0 [replay]=0 [asan]=0 [sweep]=0 [tests]=0 [equivalent]=0 [invalid]=0)
 trap 'echo; echo "mutants: interrupted after $n_done of $n; what is known is kept: the same command goes on"; kill "$xargs"; exit 2' INT TERM
 exec 3< <(exec xargs -a "$state/wanted" -d '\n' -n 1 -P "$jobs" bash "$0" --try)
 xargs=$!
@@ -244,7 +276,7 @@ while read -r what <&3; do
     n_done=$((n_done + 1)) n_of[$what]=$((n_of[$what] + 1))
     if [[ -t 1 ]]; then
         printf '\r%d of %d mutants, %d s: %d killed by replay, %d by sweep, %d by tests, %d survive \e[K' "$n_done" "$n" $((SECONDS - begin)) \
-            "${n_of[replay]}" "${n_of[sweep]}" "${n_of[tests]}" "${n_of[survives]}"
+            $((n_of[replay] + n_of[asan])) "${n_of[sweep]}" "${n_of[tests]}" "${n_of[survives]}"
     fi
 done
 [[ ! -t 1 ]] || echo
@@ -279,13 +311,13 @@ awk -F'\t' -v driven="$driven" -v json=build/mutants.json '
     function quoted(text) { gsub(/\\/, "\\\\", text); gsub(/"/, "\\\"", text); gsub(/[\001-\037]/, " ", text); return "\"" text "\"" }
     function percent(file,   counted) {
         counted = n[file, "all"] - n[file, "equivalent"] - n[file, "listed"]
-        return counted ? int(1000 * (n[file, "replay"] + n[file, "sweep"]) / counted) / 10 : 100
+        return counted ? int(1000 * (n[file, "replay"] + n[file, "asan"] + n[file, "sweep"]) / counted) / 10 : 100
     }
     function row(name, file) {
-        printf "%-24s %7d %11d %7d %7d %7d %7d %10d %8.1f%%\n", name, n[file, "all"], n[file, "equivalent"], n[file, "listed"], n[file, "replay"], n[file, "sweep"], n[file, "tests"], n[file, "survives"], percent(file)
+        printf "%-24s %7d %11d %7d %7d %7d %7d %7d %10d %8.1f%%\n", name, n[file, "all"], n[file, "equivalent"], n[file, "listed"], n[file, "replay"], n[file, "asan"], n[file, "sweep"], n[file, "tests"], n[file, "survives"], percent(file)
     }
     function as_json(file,   i, what, text) {
-        for (i = 1; i <= split("all equivalent listed replay sweep tests survives", what, " "); i++)
+        for (i = 1; i <= split("all equivalent listed replay asan sweep tests survives", what, " "); i++)
             text = text (i > 1 ? "," : "") quoted(what[i]) ":" n[file, what[i]] + 0
         return "{" text "}"
     }
@@ -300,7 +332,7 @@ awk -F'\t' -v driven="$driven" -v json=build/mutants.json '
         mutants = mutants (mutants ? ",\n" : "") sprintf("{\"id\":%s,\"verdict\":%s,\"in\":%s,\"by\":%s,\"line\":%d,\"was\":%s,\"becomes\":%s}", quoted($1), quoted($2), quoted($3), quoted($4), $5, quoted($6), quoted($7))
     }
     END {
-        head = sprintf("%-24s %7s %11s %7s %7s %7s %7s %10s %9s", "", "mutants", "equal code", "listed", "replay", "sweep", "tests", "surviving", "by replay")
+        head = sprintf("%-24s %7s %11s %7s %7s %7s %7s %7s %10s %9s", "", "mutants", "equal code", "listed", "replay", "asan", "sweep", "tests", "surviving", "by replay")
         print "driven by programs" substr(head, 19)
         for (i = 1; i <= n_files; i++) if (is_driven[files[i]]) row(files[i], files[i])
         row("all of these", "driven")
