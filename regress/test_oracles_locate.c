@@ -8,7 +8,7 @@ struct cow_location honestly_locate(const struct cow_pool *pool, const void *add
 #include "locate.c"
 #undef cow_pool_locate
 
-static enum { TRUTH, SLOT, INSTANCE, OFFSET, ACCESSIBLE, PLACE } lie;
+static enum lie { TRUTH, SLOT, INSTANCE, OFFSET, ACCESSIBLE, PLACE } lie;
 
 struct cow_location cow_pool_locate(const struct cow_pool *pool, const void *address)
 {
@@ -23,7 +23,7 @@ struct cow_location cow_pool_locate(const struct cow_pool *pool, const void *add
     return location;
 }
 
-static void expect_seen(int which)
+static void expect_seen(enum lie which)
 {
     static const char program[] =
         "cowpool-ops 1\npool slots=2 max=8P probe=none\ninstantiate i0 none initial=2P\nflush\nprobe i0 acc";
