@@ -177,7 +177,10 @@ static void test_check__images(void)
     EXPECT_BROKEN(file, w.copy->fd, w.short_fd);
     EXPECT_BROKEN(seals, w.copy->fd, w.sealed_fd);
     EXPECT_BROKEN(seals, w.sealed->fd, w.unsealed_fd);
-    EXPECT_BROKEN(seals, w.pool->sys.table, &w.deaf);
+    const struct cow_sys_table *table = w.pool->sys.table;
+    w.pool->sys.table = &w.deaf; /* a question that the kernel does not answer proves nothing */
+    CHECK(cow_pool_check(w.pool) == NULL);
+    w.pool->sys.table = table;
     EXPECT_BROKEN("(I5) the file behind an image ends before it", w.sealed->fd, w.short_fd);
     EXPECT_BROKEN("(I4) an image is not referred to as often as it says", w.copy->refs, 4);
     close_world();

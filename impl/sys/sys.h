@@ -170,15 +170,17 @@ static inline int cow_sys_close(struct cow_sys *sys, int fd)
     return sys->table->close(sys->table, fd);
 }
 
-/* Makes sure that there is a mapping to spare, if there can be one. */
+/* Makes sure that there is a mapping to spare, if there can be one. Children have no use for it. */
 static inline void cow_sys_save(struct cow_sys *sys)
 {
     void *spare, *none = NULL;
     if (sys->spare_bytes == 0 || atomic_load_explicit(&sys->spare, memory_order_relaxed) ||
         cow_sys_mmap(sys, NULL, sys->spare_bytes, COW_MAP_IMAGE, COW_WHERE_ANY, sys->spare_fd, 0, &spare))
         return;
-    if (!atomic_compare_exchange_strong_explicit(&sys->spare, &none, spare, memory_order_relaxed, memory_order_relaxed))
-        (void)cow_sys_munmap(sys, spare, sys->spare_bytes); /* another thread was faster */
+    /* The exchange fails when another thread was faster. */
+    if (cow_sys_madvise(sys, spare, sys->spare_bytes, COW_ADVICE_DONT_FORK) ||
+        !atomic_compare_exchange_strong_explicit(&sys->spare, &none, spare, memory_order_relaxed, memory_order_relaxed))
+        (void)cow_sys_munmap(sys, spare, sys->spare_bytes);
 }
 
 /* Gives it up. False: there was none. */
