@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro minimize promote corpus bugs mutants pressure modules bench format tidy clean help
+.PHONY: all deps check fuzz repro minimize promote corpus bugs mutants pressure coverage modules bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro minimize promote corpus bugs mutants pressure modules bench format tidy: deps
+all check fuzz repro minimize promote corpus bugs mutants pressure coverage modules bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -39,6 +39,9 @@ bugs:
 
 pressure:
 	@regress/pressure.sh
+
+coverage:
+	@.ci/coverage.sh
 
 modules:
 	@.ci/modules.sh
@@ -78,6 +81,7 @@ help:
 	@echo "make mutants [ONLY=regex] [JOBS=1] small changes of pool and model, one by one: what notices them; build/mutants.json"
 	@echo 'make pressure [ONLY="case ..."] [PRESSURE_OVERCOMMIT=1]'
 	@echo '                                   the pool under the real machine: swap, KSM, mlock, limits, a full tmpfs'
+	@echo 'make coverage                      what the tests run of impl/: build/coverage/index.html'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
 	@echo 'make bench [QUICK=1]               speed of the pool, as ratios; build/bench/results.json'
 	@echo 'make format, make tidy, make clean lay out the C files; run clang-tidy; remove build/'

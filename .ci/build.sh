@@ -16,6 +16,7 @@ flags=()
 case $preset in
     asan) flags=("-fsanitize=address,undefined") ;;
     tsan) flags=(-fsanitize=thread) ;;
+    coverage) flags=(-fprofile-instr-generate -fcoverage-mapping) ;;
     fuzz) flags=(-fsanitize=fuzzer) ;;
     fuzz-asan) flags=("-fsanitize=fuzzer,address,undefined") ;;
     afl) flags=(-fsanitize=fuzzer) ;;

@@ -14,12 +14,13 @@ can() {
         afl) find_afl_clang -fsanitize=fuzzer && find_afl_clang -fsanitize=fuzzer -fsanitize=address,undefined ;;
         wabt) command -v wat2wasm && command -v wast2json && command -v wasm-objdump ;;
         symbolizer) compgen -c llvm-symbolizer ;;
+        coverage) find_coverage_tools ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
-capabilities=(cc cmake ninja fuzzer symbolizer clang-format clang-tidy strace git wabt afl)
-# What only one engine needs, and not every system has, must not keep anybody from the rest.
-is_optional() { [[ $1 == afl ]]; }
+capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git wabt afl)
+# What only one verb needs, and not every system has, must not keep anybody from the rest.
+is_optional() { [[ $1 == afl || $1 == coverage ]]; }
 
 # packages MANAGER CAPABILITY: what to ask that package manager for
 packages() {
@@ -33,7 +34,7 @@ packages() {
         fuzzer:*) echo clang compiler-rt ;;
         afl:dnf) echo american-fuzzy-lop-clang ;;
         afl:*) echo afl++ ;;
-        symbolizer:*) echo llvm ;;
+        symbolizer:* | coverage:*) echo llvm ;;
         clang-*:dnf) echo clang-tools-extra ;;
         clang-*:pacman) echo clang ;;
         *) echo "$2" ;;
@@ -100,4 +101,4 @@ echo "deps: cannot install ${missing[*]} from here; type: $by_hand" >&2
 for capability in "${missing[@]}"; do
     is_optional "$capability" || exit 2
 done
-echo "deps: everything else is there; without it there is no ENGINE=afl"
+echo "deps: everything else is there; without afl there is no ENGINE=afl, without coverage no make coverage"

@@ -40,6 +40,22 @@ find_afl_clang() {
     ((status == 0)) && echo "$name"
 }
 
+# find_coverage_tools: prints the first clang that counts what runs, and the llvm-cov and llvm-profdata that read its profiles: those of
+# its version, and only those
+find_coverage_tools() {
+    local clang version cov profdata
+    clang=$(find_clang -fprofile-instr-generate -fcoverage-mapping) || return
+    version=$("$clang" -dumpversion | cut -d. -f1)
+    for cov in "$("$clang" -print-prog-name=llvm-cov)" "llvm-cov-$version" llvm-cov; do
+        profdata=${cov%llvm-cov*}llvm-profdata${cov##*llvm-cov}
+        if "$cov" --version 2>/dev/null | grep -q "version $version\." && command -v "$profdata" >/dev/null; then
+            echo "$clang $cov $profdata"
+            return
+        fi
+    done
+    return 1
+}
+
 # find_clang_tool clang-format|clang-tidy: prints its name, of the version this tree is written for
 find_clang_tool() {
     local name

@@ -14,7 +14,7 @@ static const pthread_rwlock_t cow_fork_unheld = PTHREAD_RWLOCK_INITIALIZER;
 #endif
 static pthread_rwlock_t cow_fork_paving; /* cow_fork_unheld, written under cow_fork_once and in children */
 static pthread_once_t cow_fork_once = PTHREAD_ONCE_INIT;
-static int cow_fork_registered; /* pthread_atfork's result; written once, under cow_fork_once */
+static int cow_fork_registered; /* pthread_atfork's result; written under cow_fork_once, then under cow_fork_lock */
 
 void cow_fork_hold_off(void)
 {
@@ -84,16 +84,19 @@ static void register_handlers(void)
 int cow_fork_enroll(struct cow_pool *pool)
 {
     pthread_once(&cow_fork_once, register_handlers);
-    if (cow_fork_registered)
-        return cow_fork_registered;
     pthread_mutex_lock(&cow_fork_lock);
-    pool->next = cow_fork_pools;
-    pool->link = &cow_fork_pools;
-    if (cow_fork_pools)
-        cow_fork_pools->link = &pool->next;
-    cow_fork_pools = pool;
+    if (cow_fork_registered) /* there was no memory, and no pool since; now there may be some */
+        register_handlers();
+    const int result = cow_fork_registered;
+    if (!result) {
+        pool->next = cow_fork_pools;
+        pool->link = &cow_fork_pools;
+        if (cow_fork_pools)
+            cow_fork_pools->link = &pool->next;
+        cow_fork_pools = pool;
+    }
     pthread_mutex_unlock(&cow_fork_lock);
-    return 0;
+    return result;
 }
 
 void cow_fork_withdraw(struct cow_pool *pool)

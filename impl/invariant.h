@@ -6,7 +6,12 @@
 
 #include <stdlib.h>
 
-#define COW_CHECK(condition) ((condition) ? (void)0 : abort())
+/* A statement, and not `condition ? (void)0 : abort()`: coverage takes what follows such an expression for unreachable. */
+#define COW_CHECK(condition)                                                                                           \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            abort();                                                                                                   \
+    } while (0)
 #ifdef COW_DEBUG
 #define COW_DEBUG_CHECK(condition) COW_CHECK(condition)
 #else

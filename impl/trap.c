@@ -77,13 +77,13 @@ int cow_trap_call(const struct cow_pool *pool, void (*function)(void *argument),
 {
     struct trap_frame frame = {.pool = pool, .outer = trap_frames};
     /* With the signal mask: the handler runs with its signal blocked, and leaves by a jump. */
-    if (sigsetjmp(frame.resume, 1) == 0) {
-        trap_frames = &frame;
-        function(argument);
+    if (sigsetjmp(frame.resume, 1)) {
         trap_frames = frame.outer;
-        return 0;
+        *ret_location = frame.location;
+        return 1;
     }
+    trap_frames = &frame;
+    function(argument);
     trap_frames = frame.outer;
-    *ret_location = frame.location;
-    return 1;
+    return 0;
 }

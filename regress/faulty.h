@@ -15,13 +15,16 @@ enum faulty_lie {
     FAULTY_MADVISE_GIVES_ZERO, /* where image bytes belong */
     FAULTY_FTRUNCATE_DOES_NOTHING,
     FAULTY_FTRUNCATE_KEEPS_BYTES, /* the file never gets shorter */
+    FAULTY_FTRUNCATE_BRINGS_BACK, /* what gets longer does not read zero at its end */
     FAULTY_SEAL_DOES_NOTHING,
     FAULTY_PWRITE_IS_SHORT, /* no lie: the contract allows it */
     FAULTY_PWRITE_WRITES_NOTHING,
     FAULTY_PWRITE_DOES_NOTHING, /* and says that it has written everything */
+    FAULTY_PWRITE_CLAIMS_MORE,  /* than it was given */
     FAULTY_MMAP_DOES_NOTHING,   /* nothing that could be touched is mapped */
     FAULTY_PREAD_IS_SHORT,      /* no lie either */
     FAULTY_PREAD_ENDS_EARLY,
+    FAULTY_PREAD_CLAIMS_MORE, /* than it was asked for */
 };
 
 struct faulty {
@@ -113,7 +116,10 @@ static int faulty_ftruncate(const struct cow_sys_table *self, int fd, uint64_t l
     if (it->lie == FAULTY_FTRUNCATE_DOES_NOTHING ||
         (it->lie == FAULTY_FTRUNCATE_KEEPS_BYTES && old_bytes > (int64_t)length_bytes))
         return 0;
-    return cow_sys_linux.ftruncate(&cow_sys_linux, fd, length_bytes);
+    const int result = cow_sys_linux.ftruncate(&cow_sys_linux, fd, length_bytes);
+    if (it->lie == FAULTY_FTRUNCATE_BRINGS_BACK && !result && old_bytes < (int64_t)length_bytes)
+        (void)cow_sys_linux.pwrite(&cow_sys_linux, fd, &(struct iovec){"\x42", 1}, 1, length_bytes - 1);
+    return result;
 }
 
 static int faulty_memfd_create(const struct cow_sys_table *self, const char *name)
@@ -147,8 +153,10 @@ static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const str
         n_bytes += (int64_t)pieces[i].iov_len;
     if (n_bytes)
         return n_bytes;
-    if (it->lie != FAULTY_PWRITE_IS_SHORT)
-        return cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
+    if (it->lie != FAULTY_PWRITE_IS_SHORT) {
+        const int64_t n = cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
+        return n + (it->lie == FAULTY_PWRITE_CLAIMS_MORE && n > 0);
+    }
     /* All but the last piece, or a third of it if it is the only one. */
     struct iovec only = pieces[0];
     only.iov_len = only.iov_len > 1 ? only.iov_len / 3 + 1 : only.iov_len;
@@ -166,7 +174,8 @@ static int64_t faulty_pread(const struct cow_sys_table *self, int fd, void *ret_
         return 0;
     if (it->lie == FAULTY_PREAD_IS_SHORT && length_bytes > 1)
         length_bytes = length_bytes / 3 + 1;
-    return cow_sys_linux.pread(&cow_sys_linux, fd, ret_bytes, length_bytes, offset_bytes);
+    const int64_t n = cow_sys_linux.pread(&cow_sys_linux, fd, ret_bytes, length_bytes, offset_bytes);
+    return n + (it->lie == FAULTY_PREAD_CLAIMS_MORE && n > 0);
 }
 
 static int faulty_duplicate(const struct cow_sys_table *self, int fd)

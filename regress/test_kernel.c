@@ -99,6 +99,7 @@ static void test_kernel__one_that_does_not_keep_its_word_is_refused(void)
 {
     const enum faulty_lie lies[] = {FAULTY_MADVISE_DOES_NOTHING,   FAULTY_MADVISE_GIVES_ZERO,
                                     FAULTY_FTRUNCATE_DOES_NOTHING, FAULTY_FTRUNCATE_KEEPS_BYTES,
+                                    FAULTY_FTRUNCATE_BRINGS_BACK,  FAULTY_PWRITE_CLAIMS_MORE,
                                     FAULTY_SEAL_DOES_NOTHING,      FAULTY_PWRITE_WRITES_NOTHING,
                                     FAULTY_PWRITE_DOES_NOTHING,    FAULTY_MMAP_DOES_NOTHING};
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
@@ -138,6 +139,8 @@ static void test_kernel__short_writes_make_whole_images(void)
     const struct cow_segment segment = {5, bytes, sizeof bytes};
     CHECK_EQ(create(&kernel, &pool), COW_OK);
     kernel.lie = FAULTY_PWRITE_WRITES_NOTHING;
+    CHECK_EQ(cow_image_create(pool, 4 * page, &segment, 1, &image), -EIO);
+    kernel.lie = FAULTY_PWRITE_CLAIMS_MORE;
     CHECK_EQ(cow_image_create(pool, 4 * page, &segment, 1, &image), -EIO);
     CHECK_EQ(kernel.n_open, 3);
     kernel.lie = FAULTY_PWRITE_IS_SHORT;
