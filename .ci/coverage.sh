@@ -34,8 +34,9 @@ export LLVM_PROFILE_FILE=$PWD/$raw/%p-%m%c.profraw
 echo "testing"
 log=$(mktemp)
 trap 'rm -rf "$log" "$raw"' EXIT
-ctest --test-dir $dir -j "$(nproc)" -LE source --no-tests=error --output-on-failure --no-label-summary >"$log" 2>&1 || status=1
-((status == 0)) || sed -n '/^ *Start /d; p' "$log"
+# test_sweep takes all programs, and compiles a pool with a mistake in it; a part of them does here, below.
+ctest --test-dir $dir -j "$(nproc)" -LE source -E '^test_sweep$' --no-tests=error --output-on-failure --no-label-summary >"$log" 2>&1 || status=1
+((status == 0)) || grep -vE '^ *Start | Passed ' "$log" || true
 n_skipped=$(grep -cF '***Skipped' "$log" || true)
 echo "sweeping"
 $dir/lockstep sweep corpus/edges corpus/motifs || status=1
@@ -52,7 +53,8 @@ look() {
 }
 look show -format=html -show-branches=count -show-instantiations=false -output-dir=$dir
 look export -format=lcov >$dir/lcov.info
-totals=$(look export -summary-only | grep -o '"totals":.*')
+look export -skip-functions | sed 's/{"branches":/\n&/g' >$dir/branches
+totals=$(tail -n 1 $dir/branches)
 
 # count OF: how many there are, and how many were met, as llvm-cov counts
 count() {
@@ -64,7 +66,7 @@ percent() { # TOTAL MET: with one digit behind the point, never rounded up
 }
 read -r n_lines lines_met < <(count lines)
 read -r n_branches branches_met < <(count branches)
-told=$(awk -f .ci/coverage.awk -v root="$PWD/" regress/uncovered.txt $dir/lcov.info)
+told=$(awk -f .ci/coverage.awk -v root="$PWD/" regress/uncovered.txt $dir/branches $dir/lcov.info)
 read -r n_left lines_excused branches_excused n_stale left <<<"${told##*$'\n'}"
 
 echo "impl/: lines $(percent "$n_lines" "$lines_met") % ($lines_met of $n_lines), branches $(percent "$n_branches" "$branches_met") % ($branches_met of $n_branches)"
