@@ -110,7 +110,9 @@ bool rig_open(struct rig_run *run)
     run->op = 0;
     if (result && !open_again(run, result))
         return false;
-    if (!result && !run->options->foreign_faults && is_lied_to(run)) /* a foreign EPERM passes for a seal */
+    if (!result && is_lied_to(run) && run->options->foreign_faults)
+        rig_faulty_disarm(run->kernel); /* a foreign EPERM has passed for a seal */
+    else if (!result && is_lied_to(run))
         rig_diverge(run, "kernel", "accepted", "the subject was made on a kernel that does not keep its word");
     if (run->kernel)
         /* One that was made though a call failed may later get the page that it went without (cow_sys_save). */
