@@ -20,7 +20,7 @@ enum faulty_lie {
     FAULTY_PWRITE_IS_SHORT, /* no lie: the contract allows it */
     FAULTY_PWRITE_WRITES_NOTHING,
     FAULTY_PWRITE_DOES_NOTHING, /* and says that it has written everything */
-    FAULTY_PWRITE_CLAIMS_MORE,  /* than it was given */
+    FAULTY_PWRITE_CLAIMS_MORE,  /* than it was given, if that is more than a byte */
     FAULTY_MMAP_DOES_NOTHING,   /* nothing that could be touched is mapped */
     FAULTY_PREAD_IS_SHORT,      /* no lie either */
     FAULTY_PREAD_ENDS_EARLY,
@@ -155,7 +155,7 @@ static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const str
         return n_bytes;
     if (it->lie != FAULTY_PWRITE_IS_SHORT) {
         const int64_t n = cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
-        return n + (it->lie == FAULTY_PWRITE_CLAIMS_MORE && n > 0);
+        return n + (it->lie == FAULTY_PWRITE_CLAIMS_MORE && n > 1);
     }
     /* All but the last piece, or a third of it if it is the only one. */
     struct iovec only = pieces[0];

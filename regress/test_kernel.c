@@ -117,6 +117,20 @@ static void test_kernel__one_that_does_not_keep_its_word_is_refused(void)
         }
 }
 
+static int64_t no_length(const struct cow_sys_table *self, int fd)
+{
+    (void)self;
+    (void)fd;
+    return -EIO;
+}
+
+static void test_kernel__one_that_does_not_tell_a_files_length_is_an_error(void)
+{
+    struct faulty kernel = faulty_kernel();
+    kernel.table.file_bytes = no_length;
+    CHECK_EQ(try_create(&kernel), -EIO);
+}
+
 static void test_kernel__linux_is_not_condemned_by_others(void)
 {
     struct faulty kernel = faulty_kernel();
@@ -190,6 +204,7 @@ int main(void)
     RUN(test_kernel__creation_leaves_nothing_behind_whatever_fails);
     RUN(test_kernel__a_fork_after_failed_creations_is_uneventful);
     RUN(test_kernel__one_that_does_not_keep_its_word_is_refused);
+    RUN(test_kernel__one_that_does_not_tell_a_files_length_is_an_error);
     RUN(test_kernel__linux_is_not_condemned_by_others);
     RUN(test_kernel__short_writes_make_whole_images);
     RUN(test_kernel__locked_memory_is_discarded_with_a_second_call);
