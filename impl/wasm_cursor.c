@@ -80,7 +80,7 @@ int64_t cow_wasm_signed(struct cow_wasm_cursor *cursor, unsigned n_bits)
         }
     }
     const unsigned n_valid_bits = n_read_bits < n_bits ? n_read_bits : n_bits;
-    if (n_valid_bits < 64 && value >> (n_valid_bits - 1) & 1)
+    if (n_valid_bits && n_valid_bits < 64 && value >> (n_valid_bits - 1) & 1)
         value |= UINT64_MAX << n_valid_bits;
     return (int64_t)value;
 }
