@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # Makes every small change of regress/mutate.pl in the pool and in the model, one at a time, and looks for what notices it: `make mutants`.
-# First the replay of all programs, then the same with sanitizers, which know of leaks; then the sweep over some of them; then the tests
-# of that file. Each of these stops at the first that ends otherwise than it should: a divergence, a crash, a hang, or another hash
-# where the model was changed.
+# First the replay of all programs; then the same in a hostile pool, with sanitizers, which know of leaks; then the sweep over some of
+# them; then the tests of that file. Each of these stops at the first that ends otherwise than it should: a divergence, a crash, a
+# hang, or another hash where the model was changed.
 #
 #     ONLY=REGEX   only the mutants whose id it matches: impl/slot.c, cow_slot_grow, 'reference/.*:bound'
 #     JOBS=n       so many at a time (1)
@@ -100,7 +100,7 @@ find_program() {
     where=${where%%$'\n'*}
 }
 
-# killed_in_asan FILE: the same replay in the build with sanitizers
+# killed_in_asan FILE: the same replay in the build with sanitizers, and the changed file as hostile as it can be
 killed_in_asan() {
     local objects=("$build"/asan/CMakeFiles/lockstep.dir/*/*.o) compiler=("${asan_compiler[@]}") part
     mkdir "$dir/asan"
@@ -201,8 +201,8 @@ setup() {
     mapfile -t swept < <(grep -LE '^fault ' regress/programs/*.ops corpus/{motifs,edges}/*.ops)
     # As the build is compiled, but for what the debugger wants: equal code shall be equal bytes. Swapped arguments of other types
     # are no mutants.
-    read -ra compiler <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -w -Werror=int-conversion -Werror=incompatible-pointer-types"
-    asan_compiler=("$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' build/asan/CMakeCache.txt 2>/dev/null || true)" -std=gnu11 -D_GNU_SOURCE -DCOW_DEBUG=1
+    read -ra compiler <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -Werror=int-conversion -Werror=incompatible-pointer-types"
+    asan_compiler=("$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' build/asan/CMakeCache.txt 2>/dev/null || true)" -std=gnu11 -D_GNU_SOURCE -DCOW_DEBUG=1 -DCOW_HOSTILE=1
         -O1 -g -fno-omit-frame-pointer -w -fsanitize=address,undefined -fno-sanitize-recover=all)
     . .ci/toolchain.sh
     read -ra asan_prefix <<<"$(sanitizer_prefix)"
