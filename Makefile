@@ -76,8 +76,8 @@ help:
 	@echo 'make minimize ENTRY=file           the smallest program that fails the same way'
 	@echo "make promote KEY=key STORY='..'    a finding becomes a program of regress/programs, with its story"
 	@echo 'make corpus                        distil what the fuzzers evolved into corpus/evolved'
-	@echo 'make bugs [ONLY="B1 M7"] [TRIALS=1] [TIME=60]'
-	@echo '                                   the kill matrix: each historic bug put back, found or not; build/bugs.json'
+	@echo 'make bugs [ONLY="B1 M7"] [TRIALS=1] [TIME=60] [MUTANTS=no]'
+	@echo '                                   the kill matrix: each historic bug put back, and all mutants; build/bugs.json'
 	@echo "make mutants [ONLY=regex] [JOBS=1] small changes of pool and model, one by one: what notices them; build/mutants.json"
 	@echo 'make pressure [ONLY="case ..."] [PRESSURE_OVERCOMMIT=1]'
 	@echo '                                   the pool under the real machine: swap, KSM, mlock, limits, a full tmpfs'

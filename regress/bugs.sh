@@ -273,7 +273,7 @@ code=0
 if [[ -z ${ONLY-} && ${MUTANTS:-yes} == yes && -f regress/mutants.sh ]]; then
     echo
     OUT=$out bash regress/mutants.sh || code=$?
-    write_json "$out/mutants.json"
+    ((code > 1)) || write_json "$out/mutants.json"
 fi
 if ((${#missed[@]})); then
     printf -v list ', %s' "${missed[@]}"
