@@ -172,6 +172,44 @@ static void test_sys__a_kernel_without_huge_pages_has_none_to_forbid(void)
     CHECK_EQ(sys->munmap(sys, page, fixture_page()), 0);
 }
 
+/* ---- a mapping to spare ---- */
+
+static struct cow_sys saving;
+static char faster; /* what another thread has saved while the mapping was made */
+
+static int map_too_late(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
+                        enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at)
+{
+    atomic_store(&saving.spare, &faster);
+    return sys->mmap(self, at, length_bytes, what, where, fd, offset_bytes, ret_at);
+}
+
+static void test_sys__one_mapping_is_saved_and_no_more(void)
+{
+    struct cow_sys_table late = cow_sys_linux;
+    saving = (struct cow_sys){.table = sys};
+    const int n_mappings = process_n_mappings("regress-sys");
+    cow_sys_save(&saving); /* there is none to be had */
+    CHECK(!saving.spare && !cow_sys_spend(&saving));
+    CHECK_EQ(saving.n_calls[COW_CALL_MMAP], 0);
+    saving.spare_bytes = fixture_page();
+    saving.spare_fd = sys->memfd_create(sys, "regress-sys");
+    cow_sys_save(&saving);
+    cow_sys_save(&saving);
+    CHECK_EQ(process_n_mappings("regress-sys"), n_mappings + 1);
+    CHECK(cow_sys_spend(&saving));
+    CHECK(!cow_sys_spend(&saving));
+    on_madvise = (struct rigged){1, ENOMEM}; /* a child would get it */
+    cow_sys_save(&saving);
+    CHECK(!saving.spare);
+    late.mmap = map_too_late;
+    saving.table = &late;
+    cow_sys_save(&saving);
+    CHECK(saving.spare == &faster);
+    CHECK_EQ(process_n_mappings("regress-sys"), n_mappings);
+    CHECK_EQ(sys->close(sys, saving.spare_fd), 0);
+}
+
 /* ---- files ---- */
 
 static int make_file(void)
@@ -315,6 +353,7 @@ int main(void)
 {
     RUN(test_sys__a_place_that_is_taken_is_not_replaced);
     RUN(test_sys__a_kernel_without_huge_pages_has_none_to_forbid);
+    RUN(test_sys__one_mapping_is_saved_and_no_more);
     RUN(test_sys__a_kernel_that_does_not_know_noexec_makes_files_too);
     RUN(test_sys__interrupted_calls_are_made_again);
     RUN(test_sys__questions_about_no_file_are_errors);
