@@ -34,9 +34,10 @@ export LLVM_PROFILE_FILE=$PWD/$raw/%p-%m%c.profraw
 echo "testing"
 log=$(mktemp)
 trap 'rm -rf "$log" "$raw"' EXIT
-# test_sweep takes all programs, and compiles a pool with a mistake in it; a part of them does here, below.
-ctest --test-dir $dir -j "$(nproc)" -LE source -E '^test_sweep$' --no-tests=error --output-on-failure --no-label-summary >"$log" 2>&1 || status=1
-((status == 0)) || grep -vE '^ *Start | Passed ' "$log" || true
+# Not in here: test_sweep takes all programs, and compiles a pool with a mistake in it; a part of them does, below. In
+# test_foreign_faults the calls fail that keep the profile up to date, too.
+ctest --test-dir $dir -j "$(nproc)" -LE source -E '^test_(sweep|foreign_faults)$' --no-tests=error --output-on-failure --no-label-summary >"$log" 2>&1 || status=1
+((status == 0)) || { grep -vE '^ *Start | Passed ' "$log" | cut -c 1-200 | tail -n 100; }
 n_skipped=$(grep -cF '***Skipped' "$log" || true)
 echo "sweeping"
 $dir/lockstep sweep corpus/edges corpus/motifs || status=1
