@@ -35,14 +35,17 @@ is_driven_by_programs() { [[ $1 != impl/@(wasm*|trap|check|selftest|names).[ch] 
 tests_of() {
     case $1 in
         impl/wasm*) echo test_wasm test_wasm_offsets test_wasm_whole ;;
-        impl/trap.c) echo test_trap test_trap_default test_threads_trap ;;
-        impl/fork.c) echo test_fork test_pool test_threads test_fork_race ;;
-        impl/check.c) echo test_pool test_instance test_image test_kernel test_oracles test_oracles_kernel test_fault ;;
-        impl/image*) echo test_image test_image_file test_fault ;;
+        impl/trap.c) echo test_trap test_trap_default test_sys test_threads_trap ;;
+        impl/fork.c) echo test_fork test_oom test_pool test_threads test_fork_race ;;
+        impl/check.c) echo test_check test_pool test_instance test_image test_kernel test_oracles_kernel test_fault ;;
+        impl/image*) echo test_image test_image_file test_oom test_fault ;;
         impl/handle.*) echo test_handle test_instance ;;
+        impl/locate.c) echo test_oracles_locate test_instance test_trap ;;
+        impl/names.c) echo test_pool test_image test_sys ;;
         impl/selftest.c) echo test_kernel test_environment test_fault ;;
+        impl/sys/*) echo test_sys test_environment test_instance test_pool test_kernel test_image test_image_file test_fork test_fault ;;
         reference/*) echo test_oracles test_oracles_host test_oracles_traps test_rig ;;
-        *) echo test_instance test_pool test_kernel test_environment test_image test_image_file test_fork test_trap test_handle test_threads test_fault ;;
+        *) echo test_instance test_pool test_kernel test_check test_oom test_environment test_image test_fork test_trap test_handle test_threads test_fault ;;
     esac
 }
 
@@ -68,11 +71,17 @@ compile() {
 objects() { cat "$1"/*.o | cksum; }
 original() { tr / % <<<"$state/objects/${1/%*.h/headers}"; }
 
-# link PROGRAM: that program of the build with the changed objects; of the archives the linker takes only what is missing
+# link PROGRAM FILE: that program of the build with the changed objects; of the archives the linker takes only what is missing.
+# A test may contain a file of the pool, and may stand between the pool and the C library.
 link() {
-    local objects=("$build/CMakeFiles/$1.dir"/*/*.o)
-    "${compiler[@]}" "$dir"/*.o "${objects[@]}" "$build"/libcow_{rig,reference,impl}.a -pthread -o "$dir/$1" >"$dir/log" 2>&1
-}
+    local objects=("$build/CMakeFiles/$1.dir"/*/*.o "$dir"/*.o) wraps
+    if grep -qs "^#include \"${2##*/}\"" "regress/$1.c"; then
+        "${compiler[@]}" -iquote "$dir/${2%/*}" -iquote regress -Ifuzz -Iimpl -Iimpl/include -Ireference -c "regress/$1.c" -o "$dir/contains" || return
+        objects=("$dir/contains")
+    fi
+    mapfile -t wraps < <(nm "${objects[0]}" | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')
+    "${compiler[@]}" "${wraps[@]}" "${objects[@]}" "$build"/libcow_{rig,reference,impl}.a -pthread -o "$dir/$1"
+} >"$dir/log" 2>&1
 
 # killed_by SECONDS COMMAND...: runs it; true if it does not end with 0. Leaves what it printed in $dir/out and $dir/err, and nothing running.
 killed_by() {
@@ -125,7 +134,7 @@ judge() {
     mkdir -p "$dir/$(dirname "$file")"
     [[ $file != *.h ]] || cp -r impl "$dir" # the headers beside a file come before all others
     cp "$dir/mutated" "$dir/$file"
-    compile "$dir" "$file" >"$dir/log" 2>&1 && link lockstep || return 0
+    compile "$dir" "$file" >"$dir/log" 2>&1 && link lockstep "$file" || return 0
     what=equivalent
     [[ $(objects "$dir") != "$(<"$(original "$file")")" ]] || return 0
 
@@ -156,7 +165,7 @@ judge() {
     for where in $(tests_of "$file"); do
         limit=$(sed -n "s/^$where //p" "$state/good-tests")
         is_asked tests && [[ -n $limit ]] || continue
-        link "$where"
+        link "$where" "$file"
         if killed_by "$limit" "$dir/$where"; then
             is_sound "build/$where"
             return
