@@ -27,7 +27,7 @@ give_up() {
     exit 2
 }
 
-# What programs cannot reach is not measured by them: the reader of Wasm binaries has its own fuzz target; the handlers of the trap
+# What programs cannot reach is left to the tests: the reader of Wasm binaries has its own fuzz target; the handlers of the trap
 # module are an embedder's; the checks of the checker, which is an oracle, and of the self-test are there for pools and kernels that are broken.
 is_driven_by_programs() { [[ $1 != impl/@(wasm*|trap|check|selftest|names).[ch] ]]; }
 
@@ -139,7 +139,7 @@ judge() {
     [[ $(objects "$dir") != "$(<"$(original "$file")")" ]] || return 0
 
     what=replay
-    if is_asked replay && killed_by 60 "$dir/lockstep" "${replay[@]}"; then
+    if is_asked replay && is_driven_by_programs "$file" && killed_by 60 "$dir/lockstep" "${replay[@]}"; then
         find_program
         is_sound "$build/lockstep" run ${where:-corpus}
         return
