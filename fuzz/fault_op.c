@@ -46,6 +46,14 @@ static void log_calls(const struct rig_run *run, uint32_t op)
     memcpy(log->kinds, kernel->kinds, sizeof log->kinds);
 }
 
+/* It was planned for what is over now, which made fewer calls. */
+static void forget_planned(struct rig_run *run)
+{
+    const struct rig_planned_fault *fault = run->options->fault;
+    if (run->kernel && fault && fault->op == run->op && run->kernel->n_fired == 0)
+        run->kernel->any.nth = 0;
+}
+
 static void refuse(struct rig_run *run, int result)
 {
     run->verdict->kind = RIG_UNABLE;
@@ -107,6 +115,7 @@ bool rig_open(struct rig_run *run)
     run->opening = (struct rig_outcome){.kind = RIG_OUTCOME_OK};
     const int result = run->ops->open(&run->geometry, &run->subject);
     log_calls(run, run->program->n_ops);
+    forget_planned(run);
     run->op = 0;
     if (result && !open_again(run, result))
         return false;
@@ -185,17 +194,32 @@ static void adopt(struct rig_run *run)
 
 void rig_end_faults(struct rig_run *run)
 {
-    struct rig_faulty *kernel = run->kernel;
-    const struct rig_planned_fault *fault = run->options->fault;
+    const struct rig_faulty *kernel = run->kernel;
     if (run->op < run->program->n_ops)
         log_calls(run, run->op);
-    if (kernel && fault && fault->op == run->op && kernel->n_fired == 0)
-        kernel->any.nth = 0; /* the operation makes fewer calls */
+    forget_planned(run);
     if (run->failed || !run->subject || !((kernel && kernel->n_fired) || run->options->foreign_faults))
         return;
     adopt(run);
     if (kernel && kernel->n_mapped_bytes > run->n_mapped_bytes)
         check_nothing_left(run, kernel->n_open);
+}
+
+/* Faults of the first operation must not be the first ones of the program: creation would meet them. A flush of nothing is between. */
+void rig_put_told_fault(struct rig_program *program, uint32_t op, const struct rig_told_fault *told)
+{
+    const bool is_creation = op >= program->n_ops;
+    uint32_t at = is_creation ? 0 : op;
+    const uint32_t n_between = !is_creation && op <= rig_n_leading_faults(program);
+    const uint32_t n = told->n_ops + n_between, room = RIG_MAX_OPS - n;
+    const uint32_t n_kept = program->n_ops < room ? program->n_ops : room;
+    at = at < n_kept ? at : n_kept;
+    memmove(&program->ops[at + n], &program->ops[at], (n_kept - at) * sizeof *program->ops);
+    if (n_between)
+        program->ops[at] = (struct rig_op){.kind = RIG_FLUSH};
+    memcpy(&program->ops[at + n_between], told->ops, told->n_ops * sizeof *told->ops);
+    program->n_ops = n_kept + n;
+    program->world.enabled |= RIG_BIT(RIG_FAULT) | RIG_BIT(RIG_FLUSH);
 }
 
 struct rig_outcome rig_operate_fault(struct rig_run *run, const struct rig_op *op)

@@ -65,6 +65,8 @@ struct rig_told_fault {
     uint32_t n_ops;
     struct rig_op ops[RIG_N_CALLS];
 };
+/* Puts them there. Where there is no room, the last operations of the program go. */
+void rig_put_told_fault(struct rig_program *program, uint32_t op, const struct rig_told_fault *told);
 
 struct rig_run; /* state.h */
 struct rig_options {

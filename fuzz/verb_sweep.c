@@ -63,18 +63,6 @@ static void describe(const struct rig_program *program, const struct rig_planned
              fault->for_ever ? ", and all behind it" : "");
 }
 
-/* The program with the fault in it. Where there is no room, its last operations go. */
-static void tell_as_program(struct rig_program *program, const struct rig_planned_fault *fault,
-                            const struct rig_told_fault *told)
-{
-    const uint32_t at = fault->op < program->n_ops ? fault->op : 0;
-    const uint32_t room = RIG_MAX_OPS - told->n_ops, n_kept = program->n_ops < room ? program->n_ops : room;
-    memmove(&program->ops[at + told->n_ops], &program->ops[at], (n_kept - at) * sizeof *program->ops);
-    memcpy(&program->ops[at], told->ops, told->n_ops * sizeof *told->ops);
-    program->n_ops = n_kept + told->n_ops;
-    program->world.enabled |= RIG_BIT(RIG_FAULT);
-}
-
 static int save(const struct sweep *sweep, const char *path, const struct rig_program *program)
 {
     char name[4200];
@@ -103,7 +91,7 @@ static int tell(const struct sweep *sweep, const char *path, const struct rig_pr
     fprintf(stderr, "%s%s: %s: when %s\n", verdict->report ? verdict->report : "", path, verdict->line,
             under_way->what);
     with_fault = *program;
-    tell_as_program(&with_fault, fault, told);
+    rig_put_told_fault(&with_fault, fault->op, told);
     if (sweep->out)
         return save(sweep, path, &with_fault) ? 2 : 1;
     fputs("the same as a program:\n", stderr);
