@@ -92,7 +92,8 @@ build_target() {
 
 fuzzer=''
 stop_fuzzer() {
-    [[ -z $fuzzer ]] || kill -KILL -- "-$fuzzer" 2>/dev/null || true
+    [[ -n $fuzzer ]] || return 0
+    { kill -KILL -- "-$fuzzer" && wait "$fuzzer"; } 2>/dev/null || true
 }
 
 # look TARGET ROOM OPTION...: fuzzes from no corpus until something is found or the options end it. Into `executions`, `operations`
