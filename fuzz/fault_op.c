@@ -126,7 +126,8 @@ bool rig_open(struct rig_run *run)
     if (run->kernel)
         /* One that was made though a call failed may later get the page that it went without (cow_sys_save). */
         run->n_mapped_bytes =
-            run->kernel->n_mapped_bytes + (run->kernel->n_fired ? (int64_t)run->geometry.page_bytes : 0);
+            run->kernel->n_mapped_bytes +
+            (run->kernel->n_fired || run->options->foreign_faults ? (int64_t)run->geometry.page_bytes : 0);
     return !run->failed;
 }
 

@@ -19,7 +19,7 @@ fi
 tree=$dir/tree
 mkdir -p "$tree/regress/programs" "$tree/corpus/motifs" "$dir/witness" "$dir/planted"
 cp -r .ci CMakeLists.txt CMakePresets.json fuzz impl reference "$tree/"
-cp regress/test_guest.c "$tree/regress/"
+cp regress/{test_guest,interfere,liar,pressure}.c "$tree/regress/" # which CMakeLists.txt names
 cp regress/programs/b40-reset-to-image-end.ops "$dir/witness/"
 patch=$PWD/regress/bugs/B40.patch
 cd "$tree"
