@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 #include "file_list.h"
 
+#include "program_file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -22,10 +24,19 @@ static void add_path(struct rig_file_list *list, const char *path)
         abort();
 }
 
-/* What lies beside programs and is none: documents, and the text modules of corpus/wasm. */
-static bool is_beside(const char *name)
+/* Whether a file of a directory is one, or looks as if it should be: what lies beside programs (documents, scripts, modules) is left
+ * out; what has their name, or cannot be read, is complained about later. */
+static bool is_program(const char *path)
 {
-    return name[0] == '.' || strstr(name, ".md") || strstr(name, ".wat") || strstr(name, ".wast");
+    char begin[16];
+    const char *suffix = strrchr(path, '.');
+    FILE *in = suffix && strcmp(suffix, ".ops") == 0 ? NULL : fopen(path, "re");
+    if (!in)
+        return true;
+    const size_t n_bytes = fread(begin, 1, sizeof begin, in); /* none of a directory */
+    fclose(in);
+    return n_bytes == 0 || rig_is_text(begin, n_bytes) ||
+           rig_binary_version((const uint8_t *)begin, n_bytes) == RIG_VERSION;
 }
 
 static int list_directory(struct rig_file_list *list, const char *path)
@@ -39,7 +50,8 @@ static int list_directory(struct rig_file_list *list, const char *path)
     }
     for (int i = 0; i < n; i++) {
         char *inner = NULL;
-        if (!is_beside(entries[i]->d_name) && asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0)
+        if (entries[i]->d_name[0] != '.' && asprintf(&inner, "%s/%s", path, entries[i]->d_name) > 0 && result == 0 &&
+            is_program(inner))
             result = rig_list_path(list, inner);
         free(inner);
         free(entries[i]);

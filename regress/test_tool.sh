@@ -47,6 +47,7 @@ program good.ops 'instantiate i0 none initial=2P -> ok\nstore i0 end-8 width=8 -
 cp good.ops dir/inner/one.ops
 cp good.ops dir/two.ops
 echo 'no program' >dir/README.md
+echo '# nor is this' >dir/inner/script
 
 # ---- wrong use ----
 check "run with nothing is wrong use" refuses "no program given" run
@@ -86,6 +87,8 @@ printf 'cowpool-ops 2\n' >bad.ops
 check "so is another version of the text" refuses "bad.ops:1:13: expected version 1" run bad.ops
 printf '\377\001\002' >version.bin
 check "another version of the binary form is refused" refuses "version.bin: neither text" run version.bin
+mkdir beside && cp good.ops beside && echo 'what is this' >beside/one.ops
+check "so is what is called a program, in a directory too" refuses "beside/one.ops: neither text" run beside
 : >nothing.bin
 check "an empty file is an empty program" run 0 run nothing.bin
 program lanes.ops 'instantiate i0 none\nschedule 0 1\n'
