@@ -2,7 +2,8 @@
 # llvm-cov exports, for lines and functions; BRANCHES its JSON, cut before each {"branches": lcov's branches have no columns, and a
 # file that is compiled twice has its branches twice.
 # Prints a line for each line and branch that was not met and is not in the list, and for what is wrong with the list. Then, as
-# the last one: lines left, lines and branches excused, entries that are stale, and the lines left as an array of JSON.
+# the last one: lines, those met, branches, those met, lines left, lines and branches excused, entries that are stale, and the lines
+# left as an array of JSON. (llvm-cov's own sums are of the best copy of each function, where one is compiled more than once.)
 
 function trim(line) { gsub(/^[ \t]+|[ \t]+$/, "", line); return line }
 
@@ -59,6 +60,8 @@ function end_branches(name, i, unmet) {
     sub(/.*\/impl\//, "impl/", name)
     for (i = 1; i <= n_keys; i++) {
         unmet = (n_true[keys[i]] == 0) + (n_false[keys[i]] == 0)
+        n_branches += 2
+        n_branches_met += 2 - unmet
         if (unmet)
             n_unmet_branches[name, line_of[keys[i]]] += unmet
     }
@@ -80,6 +83,7 @@ input == 3 { split(substr($0, index($0, ":") + 1), field, ",") }
 input == 3 && /^SF:/ { file = substr($0, 4); sub(/.*\/impl\//, "impl/", file) }
 input == 3 && /^FN:/ { sub(/.*:/, "", field[2]); begins[field[1]] = field[2] }
 input == 3 && /^DA:/ && field[2] == 0 { is_unmet[field[1]] = 1 }
+input == 3 && /^DA:/ { n_lines++; n_lines_met += field[2] > 0 }
 input == 3 && /^end_of_record/ { end_file() }
 
 END {
@@ -94,5 +98,5 @@ END {
     }
     for (i = 1; i <= n_left; i++)
         json = json (i > 1 ? "," : "") left[i]
-    print n_left + 0, n_excused_lines + 0, n_excused_branches + 0, n_stale + 0, "[" json "]"
+    print n_lines, n_lines_met, n_branches, n_branches_met, n_left + 0, n_excused_lines + 0, n_excused_branches + 0, n_stale + 0, "[" json "]"
 }
