@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 
 enum { N_WORKERS = 4, N_SLOTS = 6, N_PAGES = 6, N_IMAGES = 3, N_ROUNDS = 1500 };
 
@@ -234,6 +235,65 @@ static void test_threads__nothing_is_full_while_a_flush_works(void)
     CHECK_EQ(cow_pool_close(it.pool), COW_OK);
 }
 
+/* The same where it is certain: the flush has the slot in its hands until somebody has missed it and waits. */
+static sem_t flush_has_it, somebody_waits;
+static atomic_bool is_armed, is_held;
+
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+int __wrap_sched_yield(void) /* the pool's only call of it (CMakeLists.txt) */
+{
+    if (atomic_load(&is_held))
+        sem_post(&somebody_waits);
+    return __real_sched_yield();
+}
+
+static int map_slowly(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
+                      enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at)
+{
+    if (atomic_exchange(&is_armed, false)) {
+        atomic_store(&is_held, true);
+        sem_post(&flush_has_it);
+        sem_wait(&somebody_waits);
+    }
+    return cow_sys_linux.mmap(self, at, length_bytes, what, where, fd, offset_bytes, ret_at);
+}
+
+static void *lend_meanwhile(void *argument)
+{
+    struct shared *shared = argument;
+    struct cow_instance instance;
+    sem_wait(&flush_has_it);
+    const int result = fixture_lend(shared->pool, NULL, 1, 1, &instance);
+    sem_post(&somebody_waits); /* whether it has waited or not */
+    EXPECT(result == COW_OK);
+    EXPECT(result != COW_OK || cow_instance_release(shared->pool, instance) == COW_OK);
+    return NULL;
+}
+
+static void test_threads__a_slot_that_a_flush_works_on_is_waited_for(void)
+{
+    struct cow_sys_table slow = cow_sys_linux;
+    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = fixture_page(), .sys = &slow};
+    struct shared it = {.pool = NULL};
+    struct cow_instance instance;
+    pthread_t lender;
+    slow.mmap = map_slowly;
+    CHECK_EQ(cow_pool_create(&config, &it.pool), COW_OK);
+    CHECK(sem_init(&flush_has_it, 0, 0) == 0 && sem_init(&somebody_waits, 0, 0) == 0);
+    struct cow_image *image = fixture_image(it.pool, fixture_page(), 0, 1, 9);
+    CHECK_EQ(fixture_lend(it.pool, image, fixture_page(), fixture_page(), &instance), COW_OK);
+    CHECK_EQ(cow_instance_release(it.pool, instance), COW_OK);
+    cow_image_drop(image);
+    CHECK_EQ(pthread_create(&lender, NULL, lend_meanwhile, &it), 0);
+    atomic_store(&is_armed, true);
+    CHECK_EQ(cow_pool_flush(it.pool), COW_OK);
+    CHECK(!atomic_load(&is_armed));
+    CHECK_EQ(pthread_join(lender, NULL), 0);
+    CHECK_EQ(atomic_load(&it.n_wrong), 0);
+    CHECK_EQ(cow_pool_close(it.pool), COW_OK);
+}
+
 int main(void)
 {
     RUN(test_threads__share_a_pool_of_one_shard);
@@ -241,5 +301,6 @@ int main(void)
     RUN(test_threads__refer_to_one_image);
     RUN(test_threads__make_and_close_pools);
     RUN(test_threads__nothing_is_full_while_a_flush_works);
+    RUN(test_threads__a_slot_that_a_flush_works_on_is_waited_for);
     return 0;
 }
