@@ -23,7 +23,7 @@ function report(n, is_line, n_branches, name) {
         n_excused_branches += n_branches
         return
     }
-    print file ":" n ": " (is_line ? "" : "not both ways: ") text[n]
+    print file ":" n ": " (is_line ? "not met: " : "not both ways: ") text[n]
     if (is_line)
         left[++n_left] = "\"" file ":" n "\""
 }
@@ -92,7 +92,7 @@ END {
             n_seen[entry] > 1 ? "there is more than one such line" : ""
         n_stale += wrong != ""
         if (!wrong && !is_used[entry])
-            wrong = "was met, and needs no excuse"
+            wrong = "was met this time"
         if (wrong)
             print "regress/uncovered.txt:" entries[entry] ": " wrong ": " entry
     }
