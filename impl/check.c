@@ -181,6 +181,13 @@ static const char *check_lists(const struct cow_pool *pool, struct cow_shard *sh
     return NULL;
 }
 
+/* Of a copy. The kernel may not answer. */
+static bool has_hole(const struct cow_sys_table *table, const struct cow_image *image)
+{
+    uint64_t begin, end;
+    return !table->next_data(table, image->fd, 0, &begin, &end) && (begin || end != image->file_bytes);
+}
+
 static const char *check_file(const struct cow_sys_table *table, const struct cow_image *image)
 {
     const struct cow_run *last = &image->runs[image->n_runs - 1];
@@ -191,6 +198,8 @@ static const char *check_file(const struct cow_sys_table *table, const struct co
         return NULL;
     if (image->origin == COW_IMAGE_COPY && file_bytes != (int64_t)image->file_bytes)
         return "(I2) the file of an image is not its runs";
+    if (image->origin == COW_IMAGE_COPY && has_hole(table, image))
+        return "(I2) the file of an image has a hole";
     if (image->origin == COW_IMAGE_VOUCHED)
         return NULL;
     if (file_bytes < (int64_t)(last->file_offset_bytes + last->length_bytes))

@@ -22,7 +22,7 @@ static struct {
     struct cow_slot *live, *idle, *bare;
     struct cow_image *copy, *sealed, *vouched; /* copy has two runs, and slots 0 and 2 map it */
     struct cow_instance instance;
-    int sealed_fd, short_fd, unsealed_fd;
+    int sealed_fd, short_fd, unsealed_fd, sparse_fd;
     struct cow_sys_table mute; /* answers no question about a file */
 } w;
 
@@ -35,6 +35,13 @@ static int no_seals(const struct cow_sys_table *self, int fd)
 
 static int64_t no_length(const struct cow_sys_table *self, int fd)
 {
+    return no_seals(self, fd);
+}
+
+static int no_next_data(const struct cow_sys_table *self, int fd, uint64_t offset_bytes, uint64_t *ret_begin_bytes,
+                        uint64_t *ret_end_bytes)
+{
+    *ret_begin_bytes = *ret_end_bytes = offset_bytes;
     return no_seals(self, fd);
 }
 
@@ -82,6 +89,8 @@ static void open_world(void)
     CHECK_EQ(fcntl(w.sealed_fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), 0);
     w.short_fd = make_file(1);
     w.unsealed_fd = make_file(2);
+    w.sparse_fd = make_file(1);
+    CHECK_EQ(ftruncate(w.sparse_fd, (off_t)(2 * w.page)), 0);
     w.sealed = make_image(w.sealed_fd, COW_FILE_GUARDED);
     w.vouched = make_image(w.unsealed_fd, COW_FILE_VOUCHED);
     w.instance = lend(0, w.copy, 4 * w.page);
@@ -95,6 +104,7 @@ static void open_world(void)
     w.mute = cow_sys_linux;
     w.mute.seals = no_seals;
     w.mute.file_bytes = no_length;
+    w.mute.next_data = no_next_data;
     CHECK(w.live->state == COW_SLOT_LIVE && w.idle->state == COW_SLOT_IDLE && w.bare->state == COW_SLOT_BARE);
     CHECK(w.copy->origin == COW_IMAGE_COPY && w.sealed->origin == COW_IMAGE_SEALED && w.copy->n_runs == 2);
     CHECK(cow_pool_check(w.pool) == NULL);
@@ -104,7 +114,7 @@ static void close_world(void)
 {
     CHECK_EQ(cow_instance_release(w.pool, w.instance), COW_OK);
     CHECK_EQ(cow_pool_close(w.pool), COW_OK);
-    CHECK_EQ(close(w.sealed_fd) | close(w.short_fd) | close(w.unsealed_fd), 0);
+    CHECK_EQ(close(w.sealed_fd) | close(w.short_fd) | close(w.unsealed_fd) | close(w.sparse_fd), 0);
 }
 
 /* Does one thing to the books, hears what the walker says, and takes it back: `place` is what it is done to. */
@@ -173,6 +183,7 @@ static void test_check__images(void)
 {
     static const char runs[] = "(I1) the runs of an image touch, overlap, or are not whole host pages";
     static const char file[] = "(I2) the file of an image is not its runs", seals[] = "(I3) an image is not sealed";
+    static const char hole[] = "(I2) the file of an image has a hole";
     open_world();
     struct cow_run *first = &w.copy->runs[0], *second = &w.copy->runs[1];
     EXPECT_BROKEN("(I1) an image has too many runs", w.copy->n_runs, COW_IMAGE_MAX_RUNS + 1);
@@ -182,6 +193,10 @@ static void test_check__images(void)
     EXPECT_BROKEN(file, second->file_offset_bytes, 0);
     EXPECT_BROKEN(file, w.copy->file_bytes, 3 * w.page);
     EXPECT_BROKEN(file, w.copy->fd, w.short_fd);
+    EXPECT_BROKEN(hole, w.copy->fd, w.sparse_fd);
+    CHECK_EQ(pwrite(w.sparse_fd, "\x99", 1, (off_t)w.page), 1);
+    CHECK_EQ(fallocate(w.sparse_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)w.page), 0);
+    EXPECT_BROKEN(hole, w.copy->fd, w.sparse_fd); /* now at its begin */
     EXPECT_BROKEN(file, w.copy->fd, -1);
     EXPECT_BROKEN(seals, w.copy->fd, w.sealed_fd);
     EXPECT_BROKEN(seals, w.sealed->fd, w.unsealed_fd);
