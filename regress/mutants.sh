@@ -69,7 +69,7 @@ compile() {
 
 # objects DIRECTORY: what the compiler made, as one string; original FILE: where the same of the unchanged file is kept
 objects() { cat "$1"/*.o | cksum; }
-original() { tr / % <<<"$state/objects/${1/%*.h/headers}"; }
+original() { echo "$state/objects/$(tr / % <<<"${1/%*.h/headers}")"; }
 
 # link PROGRAM FILE: that program of the build with the changed objects; of the archives the linker takes only what is missing.
 # A test may contain a file of the pool, and may stand between the pool and the C library.
