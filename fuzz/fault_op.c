@@ -154,9 +154,16 @@ void rig_close_kernel(struct rig_run *run)
 
 /* ---- operations ---- */
 
+void rig_may_retire(struct rig_run *run, uint32_t slots, uint32_t n_at_most)
+{
+    run->may_retire.slots = slots;
+    run->may_retire.n_at_most = n_at_most;
+}
+
 void rig_begin_faults(struct rig_run *run)
 {
     const struct rig_planned_fault *fault = run->options->fault;
+    rig_may_retire(run, 0, 0);
     if (!run->kernel)
         return;
     rig_faulty_begin(run->kernel);
@@ -179,13 +186,12 @@ static bool may_become(enum rig_slot_state before, enum rig_slot_state now)
 static void adopt(struct rig_run *run)
 {
     static const char *const names[] = {"bare", "idle", "live", "retired", "lost"};
-    const bool is_flush = run->op < run->program->n_ops && run->program->ops[run->op].kind == RIG_FLUSH;
     uint32_t n_changed = 0;
     for (uint32_t i = 0; i < run->geometry.n_slots && run->ops->slot_state && !run->failed; i++) {
         const enum rig_slot_state before = run->slots[i].state, now = run->ops->slot_state(run->subject, i);
         if (before == now)
             continue;
-        if (may_become(before, now) && (++n_changed == 1 || is_flush || run->options->foreign_faults))
+        if (may_become(before, now) && run->may_retire.slots >> i & 1 && ++n_changed <= run->may_retire.n_at_most)
             rig_place_retired(run, i, now);
         else
             rig_diverge(run, "fault", names[now], "a kernel call has failed, and slot %u, which was %s, is %s", i,

@@ -75,7 +75,13 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
 {
     struct rig_lease lease = {.image = *image, .generation = ++run->generation};
     struct cow_memory memory;
+    const uint64_t page_bytes = run->geometry.page_bytes;
     const int model = ref_instantiate(&run->model, image->model, initial_bytes, max_bytes, &lease.model);
+    if (model == COW_OK)
+        rig_may_retire(run,
+                       rig_slots_to_choose_from(run, image->subject ? image->generation : 0,
+                                                (initial_bytes + page_bytes - 1) / page_bytes * page_bytes),
+                       1);
     const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
     const bool is_fault = rig_is_fault(run, model, subject);
     if (is_fault || !rig_same_result(run, model, subject)) {
@@ -122,6 +128,7 @@ static void count_reset(struct rig_run *run, const struct rig_lease *lease)
 struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
 {
     if (lease->model) {
+        rig_may_retire(run, UINT32_C(1) << lease->slot, 1);
         rig_expect_reset(run, lease);
         count_reset(run, lease);
         rig_settle_pins(run, lease);
@@ -143,6 +150,7 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
 static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
 {
     if (lease->model) {
+        rig_may_retire(run, UINT32_C(1) << lease->slot, 1);
         rig_expect_reset(run, lease);
         count_reset(run, lease);
         rig_settle_pins(run, lease);
@@ -270,6 +278,7 @@ static void check_dead_bytes(struct rig_run *run)
 struct rig_outcome rig_flush(struct rig_run *run)
 {
     const uint32_t stripped = rig_expect_flush(run);
+    rig_may_retire(run, stripped, run->geometry.n_slots);
     const int subject = run->ops->flush(run->subject);
     const bool is_fault = rig_is_fault(run, COW_OK, subject);
     if (!is_fault && !rig_same_result(run, COW_OK, subject))

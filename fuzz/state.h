@@ -117,8 +117,13 @@ struct rig_run {
         n_expected[COW_N_CALLS]; /* kernel calls before the operation, and that it may make */
     struct cow_stats counted;    /* only what counts events: see rig_check_statistics() */
     uint32_t n_probes;
-    struct rig_faulty *kernel;  /* NULL: the real one, in which nothing is made to fail */
-    int64_t n_mapped_bytes;     /* through it, once the subject was made */
+    struct rig_faulty *kernel; /* NULL: the real one, in which nothing is made to fail */
+    int64_t n_mapped_bytes;    /* through it, once the subject was made */
+    /* Which slots the operation may lose to an error, and how many of them. */
+    struct {
+        uint32_t slots; /* bit i: slot i */
+        uint32_t n_at_most;
+    } may_retire;
     struct rig_outcome opening; /* what became of making the subject while its first faults were armed */
     bool is_over;               /* there is no subject, rightly: nothing more can be done */
     struct rig_pin *pins;
@@ -148,6 +153,8 @@ uint64_t rig_hash(uint64_t hash, const void *bytes, uint64_t n_bytes);
 bool rig_open(struct rig_run *run);
 void rig_close_kernel(struct rig_run *run);
 void rig_begin_faults(struct rig_run *run);
+/* What follows may lose so many of these slots (bit i: slot i) to an error; until said otherwise none. */
+void rig_may_retire(struct rig_run *run, uint32_t slots, uint32_t n_at_most);
 /* The operation is over: what the subject made of faults is looked at, and taken over. */
 void rig_end_faults(struct rig_run *run);
 struct rig_outcome rig_operate_fault(struct rig_run *run, const struct rig_op *op);
@@ -226,6 +233,8 @@ void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);
 /* Bit i: slot i is to lose a dead image. */
 uint32_t rig_expect_flush(struct rig_run *run);
+/* Bit i: slot i may be chosen for this image and E. */
+uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes);
 void rig_place_lease(struct rig_run *run, const struct rig_lease *lease);
 /* It is out of service. */
 void rig_place_retired(struct rig_run *run, uint32_t slot, enum rig_slot_state state);

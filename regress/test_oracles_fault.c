@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 
 #define POOL "cowpool-ops 1\npool slots=2 max=8P probe=none\n"
+#define POOL3 "cowpool-ops 1\npool slots=3 max=8P probe=none\n"
 #define ONE_SLOT "cowpool-ops 1\npool slots=1 max=8P probe=none\n"
 /* The pool discards by another advice after an EINVAL: the fault is met, and nothing fails. */
 #define ABSORBED "fault madvise nth=1 error=EINVAL\n"
@@ -56,10 +57,25 @@ static void test_oracles__an_idle_slot_that_a_fault_must_not_change_is_seen(void
 
 static void test_oracles__two_slots_out_of_service_by_one_operation_are_seen(void)
 {
-    expect_state(1, 2, RIG_SLOT_RETIRED,
-                 "cowpool-ops 1\npool slots=3 max=8P probe=none\ninstantiate i0 none\nflush\n" ABSORBED "reset i0",
-                 "divergence: fault reset retired");
+    expect_state(1, 2, RIG_SLOT_RETIRED, POOL3 "instantiate i0 none\nflush\n" FAILS "instantiate i1 none",
+                 "divergence: fault instantiate retired");
     CHECK(lying_says("slot 2, which was bare, is retired"));
+}
+
+static void test_oracles__a_slot_out_of_service_that_the_operation_was_not_about_is_seen(void)
+{
+    expect_state(1, 1, RIG_SLOT_RETIRED, POOL "instantiate i0 none\nflush\n" ABSORBED "reset i0",
+                 "divergence: fault reset retired");
+    CHECK(lying_says("slot 1, which was bare, is retired"));
+    expect_state(1, 1, RIG_SLOT_RETIRED,
+                 POOL "instantiate i0 none\nflush\nfault ftruncate nth=1 error=EIO\ngrow i0 +1P",
+                 "divergence: fault grow retired");
+    /* An idle slot, while there is a bare one. */
+    expect_state(1, 1, RIG_SLOT_RETIRED,
+                 POOL3 "instantiate i0 none\ninstantiate i1 none\nrelease i1\nflush\n" FAILS
+                       "instantiate i1 none initial=2P",
+                 "divergence: fault instantiate retired");
+    CHECK(lying_says("slot 1, which was idle, is retired"));
 }
 
 /* It was made to lose a slot before: that one must stay lost. */
@@ -369,6 +385,7 @@ int main(void)
     RUN(test_oracles__a_slot_that_a_fault_must_not_change_is_seen);
     RUN(test_oracles__an_idle_slot_that_a_fault_must_not_change_is_seen);
     RUN(test_oracles__two_slots_out_of_service_by_one_operation_are_seen);
+    RUN(test_oracles__a_slot_out_of_service_that_the_operation_was_not_about_is_seen);
     RUN(test_oracles__a_lost_slot_that_comes_back_is_seen);
     RUN(test_oracles__a_slot_that_could_not_be_reset_and_stays_in_service_is_seen);
     RUN(test_oracles__a_handle_that_survives_a_failed_reset_is_seen);
