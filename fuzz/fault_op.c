@@ -232,10 +232,12 @@ void rig_put_told_fault(struct rig_program *program, uint32_t op, const struct r
 struct rig_outcome rig_operate_fault(struct rig_run *run, const struct rig_op *op)
 {
     const uint32_t n_leading = rig_n_leading_faults(run->program);
+    if (!run->kernel) {
+        run->expects_nothing = true; /* what the text says of the operations behind it, others have done */
+        return (struct rig_outcome){.kind = RIG_OUTCOME_NOOP};
+    }
     if (run->op < n_leading) /* the last of them tells what became of the opening */
         return run->op + 1 == n_leading ? run->opening : (struct rig_outcome){.kind = RIG_OUTCOME_OK};
-    if (!run->kernel)
-        return (struct rig_outcome){.kind = RIG_OUTCOME_NOOP};
     rig_faulty_arm(run->kernel, op);
     return (struct rig_outcome){.kind = RIG_OUTCOME_OK};
 }

@@ -318,7 +318,7 @@ static bool is_able(const struct rig_run *run, const struct rig_op *op)
 static void check_expectation(struct rig_run *run, const struct rig_op *op, const struct rig_outcome *outcome)
 {
     const struct rig_expect *expect = run->options->expect;
-    if (!expect || run->options->foreign_faults || run->failed || !is_able(run, op) ||
+    if (!expect || run->options->foreign_faults || run->expects_nothing || run->failed || !is_able(run, op) ||
         is_as_expected(run, op, outcome, &expect[run->op]))
         return;
     const struct rig_expect said = say(run, op, outcome);

@@ -125,6 +125,7 @@ struct rig_run {
         uint32_t n_at_most;
     } may_retire;
     struct rig_outcome opening; /* what became of making the subject while its first faults were armed */
+    bool expects_nothing;       /* the subject cannot meet a fault that the program has */
     bool is_over;               /* there is no subject, rightly: nothing more can be done */
     struct rig_pin *pins;
     int scratch_fd;         /* for host calls; -1 until needed */

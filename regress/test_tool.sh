@@ -4,6 +4,7 @@
 # The verbs that turn programs into other forms have test_text_verbs.sh.
 set -euo pipefail
 lockstep=$(realpath "${LOCKSTEP:-build/lockstep}")
+corpus=$(realpath "${SOURCE_DIR:-$(dirname "$0")/..}/corpus")
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 n_failed=0
@@ -116,6 +117,7 @@ check "directories are walked, what is no program left out" run 0 run dir
 check "all of them" has stderr '^2 programs, 12 operations'
 check "- is the standard input" run 0 run - <good.ops
 check "the model agrees with itself" run 0 run --subject=model good.ops
+check "on all that is kept, whatever it cannot do" run 0 run --subject=model "$corpus"
 check "--trace prints a line for each operation" run 0 run --trace good.ops
 check "with its answer and a hash" has stdout '^  3  probe i0 acc   -> trap acc   #.* hash=[0-9a-f]{16}$'
 check "the unreadable does not hide the others" run 2 run bad.ops good.ops
