@@ -4,8 +4,8 @@
  * operation leaves behind is seen. For one thread.
  *
  * What a call does that fails: nothing; except that a fixed mapping that fails with anything but ENOMEM has removed what was there
- * before (mmap(2) leaves both possible), and somebody else maps something inaccessible there at once. One that is short has done the first bytes (pwrite only). One that lies has done nothing
- * and says that it has. */
+ * before (mmap(2) leaves both possible), and somebody else maps something inaccessible there at once. One that is short has
+ * done the first bytes (pwrite only). One that lies has done nothing and says that it has. */
 #ifndef RIG_FAULTY_H
 #define RIG_FAULTY_H
 

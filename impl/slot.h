@@ -21,7 +21,8 @@
  * (S3) The extension begins at E, the initial length rounded up: bytes of [image end, E) in a shared file would survive both
  *      the madvise and the ftruncate that reset the slot.
  * (S4) RETIRED: the whole capacity is inaccessible again; if even that mapping failed, and again after the shard's spare one was
- *      given up, the slot is lost, is never mapped or unmapped again, and stays out of every list. A slot whose handles ran out is lost too, but its range is kept.
+ *      given up, the slot is lost, is never mapped or unmapped again, and stays out of every list. A slot whose handles ran
+ *      out is lost too, but its range is kept.
  * (S5) BARE: as RETIRED, but nothing went wrong: the slot never held an image, or was stripped of a dead one.
  * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK, DONTDUMP and no huge pages: a fixed mapping loses what was set
  *      before, and a huge page of the extension would be accessible past the file's end. */

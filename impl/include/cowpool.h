@@ -132,10 +132,11 @@ struct cow_pool_config {
  * -EMFILE or -ENFILE (descriptors); -ENOMEM (address space, RLIMIT_AS, mappings or heap); any other errno of mmap(2),
  * memfd_create(2), madvise(2). After a failure nothing is left behind. Linear in n_slots.
  * Environment: under strict overcommit (vm.overcommit_memory = 2) creation needs no commit charge, instantiate
- * charges the initial length, which an idle slot keeps until it is taken for something else; under mlockall(2), before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18;
- * older kernels: the reset fails with -EINVAL and the slot is retired); a slot takes at most COW_IMAGE_MAX_RUNS * 2 + 3
- * mappings of vm.max_map_count, and each shard one that it gives up rather than lose a slot; a process that is not dumpable loses nothing; under a limit on
- * file sizes (RLIMIT_FSIZE) that is smaller than a host page, or than an image, creating them raises SIGXFSZ. */
+ * charges the initial length, which an idle slot keeps until it is taken for something else; under mlockall(2),
+ * before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18; older kernels: the reset fails with -EINVAL and the
+ * slot is retired); a slot takes at most COW_IMAGE_MAX_RUNS * 2 + 3 mappings of vm.max_map_count, and each shard one
+ * that it gives up rather than lose a slot; a process that is not dumpable loses nothing; under a limit on file sizes
+ * (RLIMIT_FSIZE) that is smaller than a host page, or than an image, creating them raises SIGXFSZ. */
 int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_pool);
 
 /* Gives everything back: slots, descriptors, and every image of the pool that was not dropped (its pointer becomes
