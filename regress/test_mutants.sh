@@ -3,25 +3,11 @@
 # The mutants that regress/mutate.pl makes: which, that their ids stay, and that each is the file but for one place. Also that what
 # regress/mutants.equivalent lists exists. What kills them is make mutants' business.
 set -euo pipefail
+. "$(dirname "$0")/harness.sh"
 cd "${SOURCE_DIR:-$(dirname "$0")/..}"
 export LC_ALL=C
 mutate=$PWD/regress/mutate.pl
 command -v perl >/dev/null || { echo "skipped: no perl here" && exit 77; }
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
-n_failed=0
-
-# check SENTENCE COMMAND...
-check() {
-    if "${@:2}" >"$dir/log" 2>&1; then
-        echo "ok $1"
-    else
-        echo "not ok $1"
-        cat "$dir/log"
-        n_failed=$((n_failed + 1))
-    fi
-}
-
 # ---- a file that has one of everything ----
 cat >"$dir/all.c" <<'C'
 #include <stdio.h> /* a < b */
