@@ -119,19 +119,21 @@ static int file_of(int fd, const uint8_t *bytes, uint64_t length_bytes)
     return (int)rec.n_files++;
 }
 
-static int rec_image_from_file(struct rig_subject *subject, uint64_t extent_bytes, int fd, uint64_t length_bytes,
+static int rec_image_from_file(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
                                void **ret_image)
 {
     (void)subject;
     char name[32];
+    const uint64_t length_bytes = range->length_bytes;
     uint8_t *bytes = calloc(1, length_bytes + 1);
-    if (!bytes || pread(fd, bytes, length_bytes, 0) != (ssize_t)length_bytes)
+    if (!bytes || pread(range->fd, bytes, length_bytes, (off_t)range->file_offset_bytes) != (ssize_t)length_bytes)
         abort();
-    const int file = file_of(fd, bytes, length_bytes);
-    const struct cow_segment segment = {0, bytes, length_bytes};
+    const int file = file_of(range->fd, bytes, length_bytes);
+    const struct cow_segment segment = {range->offset_bytes, bytes, length_bytes};
     const int result = rig_subject_model.image_create(rec.model, extent_bytes, &segment, length_bytes > 0, ret_image);
     const int i = note_image(*ret_image, result);
-    emit("image_of_file(%d, %ju, %d, %ju, %s);", i, (uintmax_t)extent_bytes, file, (uintmax_t)length_bytes,
+    emit("image_of_file(%d, %ju, %d, %ju, %ju, %s, %s);", i, (uintmax_t)extent_bytes, file, (uintmax_t)length_bytes,
+         (uintmax_t)range->offset_bytes, range->use == COW_FILE_COPIED ? "COW_FILE_COPIED" : "COW_FILE_GUARDED",
          constant(result, name));
     free(bytes);
     return result;

@@ -133,10 +133,10 @@ static bool gen_image(struct sketch *sketch, struct rig_op *op)
     op->image = (uint8_t)letter;
     if (other >= 0) {
         *image = sketch->images[other];
-        op->form = one_in(sketch, 2) ? RIG_IMAGE_LIKE : RIG_IMAGE_SAMEFILE;
+        op->form = (uint8_t)(RIG_IMAGE_LIKE + below(sketch, 3));
         op->other_image = (uint8_t)other;
     }
-    if (op->form == RIG_IMAGE_SAMEFILE) { /* a file is whole pages */
+    if (op->form == RIG_IMAGE_SAMEFILE || op->form == RIG_IMAGE_COPYFILE) { /* a file is whole pages */
         image->data_end_bytes = (image->data_end_bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
         image->extent_bytes = image->data_end_bytes > image->extent_bytes ? image->data_end_bytes : image->extent_bytes;
         image->n_segments = image->data_end_bytes > 0;

@@ -46,23 +46,33 @@ static bool collect(struct rig_run *run, struct rig_image *image)
     return true;
 }
 
-/* ---- like= and samefile= ---- */
+/* ---- like=, samefile= and copyfile= ---- */
 
 /* NULL: this machine has no descriptor or memory left for it; the program ends here, with no verdict about the pool. */
 static struct rig_file *make_file(struct rig_run *run, const struct ref_image *model)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
+    uint64_t begin = 0;
+    while (begin < model->data_end_bytes && !model->bytes[begin])
+        begin++;
+    begin = begin < model->data_end_bytes ? begin / page_bytes * page_bytes : 0;
+    const uint64_t length_bytes = (model->data_end_bytes - begin + page_bytes - 1) / page_bytes * page_bytes;
+    const uint64_t file_bytes = page_bytes + length_bytes + page_bytes;
     struct rig_file *file = rig_allocate(run, sizeof *file);
-    file->length_bytes = (model->data_end_bytes + page_bytes - 1) / page_bytes * page_bytes;
-    uint8_t *bytes = rig_allocate(run, file->length_bytes);
-    memcpy(bytes, model->bytes, model->data_end_bytes);
-    file->bytes = bytes;
-    file->fd = memfd_create("rig-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (file->fd >= 0) {
+    uint8_t *bytes = rig_allocate(run, file_bytes);
+    memset(bytes, 0xee, file_bytes);
+    memset(bytes + page_bytes, 0, length_bytes);
+    memcpy(bytes + page_bytes, model->bytes + begin, model->data_end_bytes - begin);
+    file->bytes = bytes + page_bytes;
+    file->range.fd = memfd_create("rig-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    file->range.file_offset_bytes = page_bytes;
+    file->range.length_bytes = length_bytes;
+    file->range.offset_bytes = begin;
+    if (file->range.fd >= 0) {
         file->next = run->files;
         run->files = file;
-        if (pwrite(file->fd, bytes, file->length_bytes, 0) == (ssize_t)file->length_bytes &&
-            fcntl(file->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK) == 0)
+        if (pwrite(file->range.fd, bytes, file_bytes, 0) == (ssize_t)file_bytes &&
+            fcntl(file->range.fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK) == 0)
             return file;
     }
     run->failed = true;
@@ -74,7 +84,7 @@ static struct rig_file *make_file(struct rig_run *run, const struct ref_image *m
 void rig_close_files(struct rig_run *run)
 {
     for (const struct rig_file *file = run->files; file; file = file->next)
-        close(file->fd);
+        close(file->range.fd);
     run->files = NULL;
 }
 
@@ -84,7 +94,8 @@ static bool imitate(struct rig_run *run, const struct rig_op *op, struct rig_ima
     struct rig_image *other = &run->images[op->other_image];
     image->segments = other->segments;
     image->n_segments = other->n_segments;
-    image->is_of_file = op->form == RIG_IMAGE_SAMEFILE;
+    image->is_copied = op->form == RIG_IMAGE_COPYFILE;
+    image->is_of_file = op->form == RIG_IMAGE_SAMEFILE || image->is_copied;
     if (!image->is_of_file)
         return true;
     if (!other->file)
@@ -92,17 +103,20 @@ static bool imitate(struct rig_run *run, const struct rig_op *op, struct rig_ima
     image->file = other->file;
     if (!image->file)
         return false;
-    image->n_segments = image->file->length_bytes > 0;
+    const struct cow_file_range *range = &image->file->range;
+    image->n_segments = range->length_bytes > 0;
     image->segments = rig_allocate(run, sizeof *image->segments);
-    image->segments[0] = (struct cow_segment){.bytes = image->file->bytes, .length_bytes = image->file->length_bytes};
+    image->segments[0] = (struct cow_segment){range->offset_bytes, image->file->bytes, range->length_bytes};
     return true;
 }
 
 static int create_on_subject(struct rig_run *run, uint64_t extent_bytes, struct rig_image *image)
 {
-    if (image->is_of_file && run->ops->image_from_file)
-        return run->ops->image_from_file(run->subject, extent_bytes, image->file->fd, image->file->length_bytes,
-                                         &image->subject);
+    if (image->is_of_file && run->ops->image_from_file) {
+        struct cow_file_range range = image->file->range;
+        range.use = image->is_copied ? COW_FILE_COPIED : COW_FILE_GUARDED;
+        return run->ops->image_from_file(run->subject, extent_bytes, &range, &image->subject);
+    }
     return run->ops->image_create(run->subject, extent_bytes, image->segments, image->n_segments, &image->subject);
 }
 

@@ -53,19 +53,21 @@ static void lay_out(struct rig_run *run, const struct rig_image *image, bool is_
         layout->runs[layout->n_runs - 1].end = at + page_bytes;
     }
     for (uint32_t i = 0; i < layout->n_runs; i++) {
-        layout->runs[i].file_offset = is_copy ? file_bytes : layout->runs[i].begin;
+        layout->runs[i].file_offset =
+            is_copy ? file_bytes
+                    : image->file->range.file_offset_bytes + (layout->runs[i].begin - image->file->range.offset_bytes);
         file_bytes += layout->runs[i].end - layout->runs[i].begin;
     }
 }
 
 void rig_note_image(struct rig_run *run, const struct rig_image *image)
 {
-    const bool is_copy = !image->is_of_file || !run->ops->image_from_file;
+    const bool is_copy = !image->is_of_file || image->is_copied || !run->ops->image_from_file;
     struct stat status = {.st_ino = 0};
     if (!rig_is_real(run))
         return;
     struct rig_layout *layout = rig_allocate(run, sizeof *layout);
-    const int fd = is_copy ? run->ops->image_file(run->subject, image->subject) : image->file->fd;
+    const int fd = is_copy ? run->ops->image_file(run->subject, image->subject) : image->file->range.fd;
     (void)fstat(fd, &status); /* no file, then no inode is the right one */
     layout->next = run->layouts;
     layout->generation = image->generation;

@@ -26,6 +26,8 @@ static int parse_like(struct rig_scan *scan, struct rig_op *op)
         op->form = RIG_IMAGE_LIKE;
     else if (rig_scan_key(scan, "samefile="))
         op->form = RIG_IMAGE_SAMEFILE;
+    else if (rig_scan_key(scan, "copyfile="))
+        op->form = RIG_IMAGE_COPYFILE;
     else
         return 0;
     return rig_scan_image(scan, &op->other_image);

@@ -69,14 +69,16 @@ void rig_expect_image(struct rig_run *run, const struct rig_image *image)
     if (image->model->n_runs == 0)
         return;
     expect(run, COW_CALL_FCNTL, 1);
-    if (image->is_of_file && run->ops->image_from_file) { /* mapped on trial, and not copied */
+    const bool is_from_file = image->is_of_file && run->ops->image_from_file;
+    if (is_from_file && !image->is_copied) { /* mapped on trial */
         expect(run, COW_CALL_MMAP, 1);
         expect(run, COW_CALL_MUNMAP, 1);
         return;
     }
+    const uint64_t n_chunks = (image->model->run_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES;
     expect(run, COW_CALL_MEMFD_CREATE, 1);
-    expect(run, COW_CALL_PWRITE,
-           (image->model->run_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES + count_shared(image));
+    expect(run, COW_CALL_PREAD, is_from_file ? n_chunks : 0);
+    expect(run, COW_CALL_PWRITE, n_chunks + count_shared(image));
 }
 
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file)

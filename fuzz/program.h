@@ -58,6 +58,7 @@ enum rig_form {
     RIG_FORM_PLAIN = 0,
     RIG_IMAGE_LIKE = 1,     /* image: like=other */
     RIG_IMAGE_SAMEFILE = 2, /* image: samefile=other */
+    RIG_IMAGE_COPYFILE = 3, /* image: copyfile=other */
     RIG_DATA_BYTES = 0,     /* data: n_literal bytes in literal[] */
     RIG_DATA_STAMP = 1,     /* data: `len` bytes */
     RIG_DATA_ZERO = 2,
@@ -97,7 +98,7 @@ struct rig_op {
     uint8_t reg;         /* 0 .. RIG_N_REGISTERS - 1 */
     uint8_t age;         /* 0: the register's handle; n: the handle it held n handles before; <= RIG_MAX_AGE */
     uint8_t image;       /* 0 .. RIG_N_IMAGES - 1 (A..H); instantiate and reuse also RIG_NO_IMAGE */
-    uint8_t other_image; /* like=, samefile= */
+    uint8_t other_image; /* like=, samefile=, copyfile= */
     uint8_t width;       /* store, load: 1, 2, 4, 8 or 16 */
     uint8_t has_byte;    /* fill: byte= was given */
     uint8_t byte;

@@ -68,8 +68,9 @@ static void print_extent(struct line *line, const struct rig_op *op)
 
 static void print_like(struct line *line, const struct rig_op *op)
 {
+    static const char *const keys[] = {NULL, " like=", " samefile=", " copyfile="};
     if (op->form != RIG_FORM_PLAIN)
-        put_image(line, op->form == RIG_IMAGE_LIKE ? " like=" : " samefile=", op->other_image);
+        put_image(line, keys[op->form], op->other_image);
 }
 
 static void print_contents(struct line *line, const struct rig_op *op)

@@ -19,7 +19,7 @@ static const struct rig_selector select_register = {8, {0, 80, 136, 172, 196, 20
 #define FIRST_STALE 232 /* register bytes from here on: (age - 1, register) in their offset's bits */
 static const struct rig_selector select_image = {8, {0, 88, 152, 192, 212, 223, 234, 245}};
 static const struct rig_selector select_tenant = {9, {0, 80, 136, 172, 190, 199, 208, 217, 226}};
-static const struct rig_selector select_like = {3, {0, 200, 236}};
+static const struct rig_selector select_like = {4, {0, 200, 230, 244}};
 static const struct rig_selector select_contents = {3, {0, 72, 226}};
 static const struct rig_selector select_span = {2, {0, 160}};
 static const struct rig_selector select_growth = {3, {0, 160, 244}};

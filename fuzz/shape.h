@@ -11,7 +11,7 @@ enum rig_part {
     RIG_PART_END,
     RIG_PART_IMAGE,     /* A                              image */
     RIG_PART_EXTENT,    /* size=SIZE                      len */
-    RIG_PART_LIKE,      /* [like=B | samefile=B]          form, other_image */
+    RIG_PART_LIKE,      /* [like=B | samefile=B | copyfile=B]  form, other_image */
     RIG_PART_CONTENTS,  /* SIZE (bytes .. | stamp | zero) form, at.offset, len or literal */
     RIG_PART_REF,       /* i0~1                           reg, age */
     RIG_PART_TENANT,    /* A | none                       image */

@@ -28,12 +28,12 @@ struct rig_outcome {
     uint64_t grown_bytes; /* grow: the new length */
 };
 
-/* A sealed file that holds an image's data and nothing else; images that name each other by samefile= are of one. */
+/* A sealed file that holds an image's data, behind a page and before a page of something else; images that name each other by
+ * samefile= and copyfile= are of one. */
 struct rig_file {
     struct rig_file *next;
-    int fd;
-    uint64_t length_bytes;
-    const uint8_t *bytes;
+    struct cow_file_range range;
+    const uint8_t *bytes; /* of the range */
 };
 
 struct rig_image {
@@ -44,6 +44,7 @@ struct rig_image {
     struct cow_segment *segments;
     struct rig_file *file; /* NULL until an image is made of its file */
     bool is_of_file;
+    bool is_copied; /* out of that file */
 };
 
 struct rig_lease {

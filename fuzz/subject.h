@@ -62,8 +62,8 @@ struct rig_subject_ops {
     void (*write)(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
                   uint64_t length_bytes);
 
-    /* An image of a sealed file's first length_bytes, whole host pages. NULL: image_create with the file's bytes does. */
-    int (*image_from_file)(struct rig_subject *subject, uint64_t extent_bytes, int fd, uint64_t length_bytes,
+    /* An image of a range of a sealed file, mapped or copied. NULL: image_create with the file's bytes does. */
+    int (*image_from_file)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
                            void **ret_image);
     /* How many kernel calls of each kind were made so far. */
     void (*calls)(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS]);

@@ -70,12 +70,11 @@ static int pool_image_create(struct rig_subject *subject, uint64_t extent_bytes,
     return result;
 }
 
-static int pool_image_from_file(struct rig_subject *subject, uint64_t extent_bytes, int fd, uint64_t length_bytes,
+static int pool_image_from_file(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
                                 void **ret_image)
 {
-    const struct cow_file_range range = {.fd = fd, .length_bytes = length_bytes};
     struct cow_image *image;
-    const int result = cow_image_from_file(pool_of(subject), extent_bytes, &range, &image);
+    const int result = cow_image_from_file(pool_of(subject), extent_bytes, range, &image);
     if (result == COW_OK)
         *ret_image = image;
     return result;

@@ -177,13 +177,12 @@ static void test_oracles__a_run_from_the_wrong_place_of_the_file_is_seen(void)
 }
 
 /* As if it was not sealed. */
-static int copies_the_file(struct rig_subject *subject, uint64_t extent_bytes, int fd, uint64_t length_bytes,
+static int copies_the_file(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
                            void **ret_image)
 {
-    const struct cow_segment segment = {.bytes = "\1\2\3", .length_bytes = 3};
-    if (is_lying())
-        return truth->image_create(subject, extent_bytes, &segment, 1, ret_image);
-    return truth->image_from_file(subject, extent_bytes, fd, length_bytes, ret_image);
+    struct cow_file_range copied = *range;
+    copied.use = is_lying() ? COW_FILE_COPIED : range->use;
+    return truth->image_from_file(subject, extent_bytes, &copied, ret_image);
 }
 
 static void test_oracles__a_file_that_is_copied_and_not_mapped_is_seen(void)

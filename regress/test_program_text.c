@@ -53,6 +53,7 @@ static void test_text__every_operation_prints_as_it_was_written(void)
         "image A size=9000",
         "image H size=9000 like=A",
         "image C size=1W samefile=B",
+        "image D size=1W copyfile=A",
         "data 0 bytes 01 fe 03",
         "data 4090 stamp 16",
         "data 1P zero 2K",
