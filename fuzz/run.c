@@ -392,6 +392,16 @@ static void report_landing(struct rig_run *run)
                     run->fault.signal);
 }
 
+/* The lowest free descriptor, which may be 0, is the subject's: its first slot's, or with every other program its first image's. */
+static bool open_subject(struct rig_run *run)
+{
+    const int lowest = run->program->n_ops % 2 ? dup(STDERR_FILENO) : -1;
+    const bool is_open = rig_open(run);
+    if (lowest >= 0)
+        close(lowest);
+    return is_open;
+}
+
 /* Subjects that were left open; reachable, so that a leak detector has nothing to add to the report. */
 enum { RIG_N_ABANDONED = 4096 };
 static struct rig_subject *rig_abandoned[RIG_N_ABANDONED];
@@ -412,7 +422,7 @@ static void run_once(const struct rig_program *program, const struct rig_options
     run->scratch_fd = -1;
     set_up_geometry(run);
     run->n_descriptors = rig_kernel_n_descriptors();
-    if (rig_open(run)) {
+    if (open_subject(run)) {
         if (run->subject)
             set_up_guest(run);
         if (sigsetjmp(run->landing, 1)) {

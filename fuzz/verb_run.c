@@ -194,9 +194,19 @@ struct all_work {
     const struct run_options *options;
 };
 
+/* Descriptor 0 is one like any other: the pool may have it, unless somebody wants to read from it. */
+static void free_descriptor_0(const struct rig_file_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (strcmp(list->paths[i], "-") == 0)
+            return;
+    close(STDIN_FILENO);
+}
+
 static int do_all(void *context)
 {
     const struct all_work *work = context;
+    free_descriptor_0(work->list);
     return run_all(work->list, work->options);
 }
 
