@@ -27,8 +27,13 @@ static void arm_for_opening(struct rig_run *run)
 /* A lie that the self-test of the subject must have met, and in something that it relies on. */
 static bool is_lied_to(const struct rig_run *run)
 {
-    static const enum rig_call relied_on[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_FCNTL, RIG_CALL_PWRITE};
+    static const enum rig_call relied_on[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_MPROTECT, RIG_CALL_FCNTL,
+                                              RIG_CALL_PWRITE};
+    const enum cow_growth growth = run->geometry.growth;
     for (size_t i = 0; run->kernel && i < sizeof relied_on / sizeof *relied_on; i++) {
+        if ((relied_on[i] == RIG_CALL_FTRUNCATE && growth != COW_GROWTH_TRUNCATE) ||
+            (relied_on[i] == RIG_CALL_MPROTECT && growth != COW_GROWTH_PROTECT))
+            continue;
         const struct rig_armed *armed = &run->kernel->calls[relied_on[i]];
         if (armed->how == RIG_LIES && armed->for_ever && armed->nth == 1)
             return true;
@@ -77,6 +82,7 @@ static bool is_fault_of_opening(const struct rig_run *run, int result)
 {
     const struct rig_faulty *kernel = run->kernel;
     return kernel && (rig_faulty_explains(kernel, result) ||
+                      (result == COW_UNSUPPORTED && rig_faulty_explains(kernel, -EINVAL)) ||
                       (result == COW_KERNEL && (kernel->was_inexact || rig_faulty_explains(kernel, -EFAULT))));
 }
 

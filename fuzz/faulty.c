@@ -129,6 +129,13 @@ static const struct rig_armed *fail(struct rig_faulty *kernel, enum rig_call cal
 
 /* ---- the table ---- */
 
+/* In whole host pages. */
+static size_t half_of(size_t length_bytes)
+{
+    const size_t page_bytes = cow_sys_linux.host_page_bytes(&cow_sys_linux);
+    return length_bytes / 2 / page_bytes * page_bytes;
+}
+
 static int faulty_mmap(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
                        enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at)
 {
@@ -166,12 +173,31 @@ static int faulty_munmap(const struct cow_sys_table *self, void *at, size_t leng
     return fault->how == RIG_FAILS ? error : 0;
 }
 
+/* One that fails has done the first half, if it could do a part at all: guard markers are set and removed page by page. */
 static int faulty_madvise(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice)
 {
     int error;
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_MADVISE, &error);
+    const size_t half_bytes = half_of(length_bytes);
     if (!fault)
         return cow_sys_linux.madvise(&cow_sys_linux, at, length_bytes, advice);
+    if (fault->how == RIG_FAILS && half_bytes && error != -EINVAL &&
+        (advice == COW_ADVICE_GUARD || advice == COW_ADVICE_UNGUARD))
+        (void)cow_sys_linux.madvise(&cow_sys_linux, at, half_bytes, advice);
+    return fault->how == RIG_FAILS ? error : 0;
+}
+
+/* One that fails has done the first half. */
+static int faulty_mprotect(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_access access)
+{
+    struct rig_faulty *kernel = self_of(self);
+    const size_t half_bytes = half_of(length_bytes);
+    int error;
+    const struct rig_armed *fault = fail(kernel, RIG_CALL_MPROTECT, &error);
+    if (!fault)
+        return cow_sys_linux.mprotect(&cow_sys_linux, at, length_bytes, access);
+    if (fault->how == RIG_FAILS && half_bytes)
+        (void)cow_sys_linux.mprotect(&cow_sys_linux, at, half_bytes, access);
     return fault->how == RIG_FAILS ? error : 0;
 }
 
@@ -268,6 +294,7 @@ void rig_faulty_init(struct rig_faulty *kernel)
     kernel->table.mmap = faulty_mmap;
     kernel->table.munmap = faulty_munmap;
     kernel->table.madvise = faulty_madvise;
+    kernel->table.mprotect = faulty_mprotect;
     kernel->table.ftruncate = faulty_ftruncate;
     kernel->table.memfd_create = faulty_memfd_create;
     kernel->table.seal = faulty_seal;

@@ -3,7 +3,8 @@
  * the nth call from there on fails, once or for ever. It keeps books of what is open and mapped through it, so that what a failed
  * operation leaves behind is seen. For one thread.
  *
- * What a call does that fails: nothing; except that a fixed mapping that fails with anything but ENOMEM has removed what was there
+ * What a call does that fails: nothing; except that mprotect, and madvise where it works page by page, have done the first half, and
+ * that a fixed mapping that fails with anything but ENOMEM has removed what was there
  * before (mmap(2) leaves both possible), and somebody else maps something inaccessible there at once. One that is short has
  * done the first bytes (pwrite only). One that lies has done nothing and says that it has. */
 #ifndef RIG_FAULTY_H

@@ -483,6 +483,8 @@ static void generate_world(struct sketch *sketch)
         world->observe = (uint8_t)below(sketch, RIG_N_OBSERVES);
     if (one_in(sketch, 8))
         world->probe = (uint8_t)below(sketch, RIG_N_PROBES);
+    if (one_in(sketch, 2))
+        world->growth = (uint8_t)below(sketch, RIG_N_GROWTHS);
     if (one_in(sketch, 8))
         world->kernel = RIG_KERNEL_EACH;
 }

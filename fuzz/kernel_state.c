@@ -48,20 +48,26 @@ static uint32_t count_own_files(const struct rig_run *run)
     return n;
 }
 
+/* Each slot has an extension file; or the pool has one file for spare mappings. */
+static uint32_t count_pool_files(const struct rig_run *run)
+{
+    return run->geometry.growth == COW_GROWTH_TRUNCATE ? run->geometry.n_slots : 1;
+}
+
 static void check_descriptors(struct rig_run *run)
 {
     const int expected =
-        run->n_descriptors + (int)(run->geometry.n_slots + count_image_files(run) + count_own_files(run));
+        run->n_descriptors + (int)(count_pool_files(run) + count_image_files(run) + count_own_files(run));
     const int n = rig_kernel_n_descriptors();
     if (n != expected)
         rig_suspect(run, "leak", "descriptor",
-                    "%d descriptors are open, and %d must be: %u of slots, %u of images, %u of the rig", n, expected,
-                    run->geometry.n_slots, count_image_files(run), count_own_files(run));
+                    "%d descriptors are open, and %d must be: %u of the pool, %u of images, %u of the rig", n, expected,
+                    count_pool_files(run), count_image_files(run), count_own_files(run));
 }
 
 /* ---- extension files ---- */
 
-static uint64_t extension_bytes(const struct rig_run *run, uint32_t slot)
+uint64_t rig_extension_bytes(const struct rig_run *run, uint32_t slot)
 {
     for (uint32_t i = 0; i < RIG_N_REGISTERS; i++) {
         const struct rig_lease *lease = &run->registers[i].held[0];
@@ -73,12 +79,13 @@ static uint64_t extension_bytes(const struct rig_run *run, uint32_t slot)
 
 void rig_check_extension(struct rig_run *run, uint32_t slot)
 {
-    const uint64_t expected = extension_bytes(run, slot);
+    const uint64_t expected = rig_extension_bytes(run, slot);
     const enum rig_slot_state state = run->slots[slot].state;
     struct stat status;
     if (state == RIG_SLOT_RETIRED || state == RIG_SLOT_LOST) /* whatever failed, the file may be longer than empty */
         return;
-    if (!rig_is_real(run) || fstat(run->ops->extension_file(run->subject, slot), &status))
+    if (!rig_is_real(run) || run->geometry.growth != COW_GROWTH_TRUNCATE ||
+        fstat(run->ops->extension_file(run->subject, slot), &status))
         return;
     if (status.st_size && state != RIG_SLOT_LIVE)
         rig_suspect(run, "residue", "extension", "slot %u is free, and its extension file has %jd bytes", slot,

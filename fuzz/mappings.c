@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* What must be mapped in the subject's range, by the rig's own books, and what is.
  *
- *     a slot      | image: private file | zero: private anonymous ... E | extension: shared file, from its begin | guard |
+ *     a slot      | image: private file | zero: private anonymous ... E | extension                              | guard |
+ *         truncate                                                       | a shared file, from its begin           |
+ *         protect                                                        | private anonymous: open, then nothing   |
+ *         guard                                                          | the same, and open as far as the window |
  *     bare, retired | nothing that could be accessed                                                               | guard |
  *
  * The range of a subject that is laid out like the pool: a page of its own, a guard, and slot after slot up to the end. */
@@ -155,6 +158,23 @@ static uint64_t extension_inode(struct rig_run *run, uint32_t slot)
     return run->extension_inodes[slot];
 }
 
+static void add_extension(struct plan *plan, uint32_t slot)
+{
+    const struct rig_run *run = plan->run;
+    const uint64_t n_bytes = run->capacity_bytes - run->slots[slot].paved_bytes;
+    if (run->geometry.growth == COW_GROWTH_TRUNCATE) {
+        struct rig_vma *extension = add(plan, slot, EXTENSION, "extension", n_bytes);
+        extension->inode = extension_inode(plan->run, slot);
+        return;
+    }
+    uint64_t n_open = rig_extension_bytes(run, slot);
+    if (run->geometry.growth == COW_GROWTH_GUARD && n_open < run->geometry.window_bytes)
+        n_open = run->geometry.window_bytes < n_bytes ? run->geometry.window_bytes : n_bytes;
+    (void)add(plan, slot, ZERO, "extension", n_open);
+    /* It was open before, perhaps: then it has the flags of what can be. */
+    (void)add(plan, slot, NOTHING, "extension", n_bytes - n_open);
+}
+
 static void add_paved(struct plan *plan, uint32_t slot)
 {
     const struct rig_run *run = plan->run;
@@ -168,9 +188,7 @@ static void add_paved(struct plan *plan, uint32_t slot)
         done = layout->runs[i].end;
     }
     (void)add(plan, slot, ZERO, "zero", run->slots[slot].paved_bytes - done);
-    struct rig_vma *extension =
-        add(plan, slot, EXTENSION, "extension", run->capacity_bytes - run->slots[slot].paved_bytes);
-    extension->inode = extension_inode(plan->run, slot);
+    add_extension(plan, slot);
 }
 
 static void add_slot(struct plan *plan, uint32_t slot)

@@ -162,7 +162,7 @@ static void take_world(const struct mutation *mutation)
 static void flip_header(const struct mutation *mutation)
 {
     struct rig_world *world = &mutation->program->world;
-    switch (below(mutation, 7)) {
+    switch (below(mutation, 8)) {
     case 0:
         world->n_slots = (uint8_t)(1 + below(mutation, 3));
         break;
@@ -181,6 +181,9 @@ static void flip_header(const struct mutation *mutation)
         break;
     case 5: /* memories that can hold nothing: only what is behind them is left */
         world->max = (struct rig_size){0, RIG_UNIT_BYTES};
+        break;
+    case 6:
+        world->growth = (uint8_t)below(mutation, RIG_N_GROWTHS);
         break;
     default:
         world->sweep = below(mutation, 4) != 0;

@@ -171,6 +171,21 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
     return refused(model);
 }
 
+/* A growth that failed, and could not be undone, has ended the lease; where growth is one call, that cannot be. */
+static void adopt_torn(struct rig_run *run, struct rig_lease *lease)
+{
+    const enum rig_slot_state now =
+        run->ops->slot_state ? run->ops->slot_state(run->subject, lease->slot) : RIG_SLOT_LIVE;
+    if (now == RIG_SLOT_LIVE || run->geometry.growth == COW_GROWTH_TRUNCATE)
+        return;
+    rig_may_retire(run, UINT32_C(1) << lease->slot, 1);
+    rig_settle_pins(run, lease);
+    rig_place_release(run, lease);
+    (void)ref_release(lease->model);
+    lease->model = NULL;
+    rig_check_retired(run, lease);
+}
+
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes)
 {
     uint64_t model_old = 0, subject_old = 0;
@@ -178,10 +193,11 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
     const uint64_t length_bytes = memory ? memory->length_bytes : 0;
     const int model = ref_grow(memory, delta_bytes, &model_old);
     if (memory && model == COW_OK)
-        rig_expect_grow(run, model_old, memory->length_bytes);
+        rig_expect_grow(run, lease, model_old, memory->length_bytes);
     const int subject = run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old);
     if (memory && rig_is_fault(run, model, subject)) {
         memory->length_bytes = length_bytes; /* what was added to the model's bytes is not looked at again */
+        adopt_torn(run, lease);
         return rig_failed(run, subject);
     }
     if (!rig_same_result(run, model, subject) || model != COW_OK || !memory)

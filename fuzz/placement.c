@@ -146,21 +146,41 @@ uint64_t rig_dead_bytes(const struct rig_run *run)
 
 /* ---- leases ---- */
 
-void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes)
+static uint64_t round_up(const struct rig_run *run, uint64_t n_bytes)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
-    expect(run, COW_CALL_FTRUNCATE,
-           (old_bytes + page_bytes - 1) / page_bytes != (new_bytes + page_bytes - 1) / page_bytes);
+    return (n_bytes + page_bytes - 1) / page_bytes * page_bytes;
+}
+
+/* [begin, end) beyond E is opened or shut. */
+static void expect_access(struct rig_run *run, uint64_t begin, uint64_t end)
+{
+    const uint64_t window_bytes = run->geometry.growth == COW_GROWTH_GUARD ? run->geometry.window_bytes : 0;
+    if (run->geometry.growth == COW_GROWTH_TRUNCATE) {
+        expect(run, COW_CALL_FTRUNCATE, begin != end);
+    } else {
+        expect(run, COW_CALL_MADVISE, begin < end && begin < window_bytes);
+        expect(run, COW_CALL_MPROTECT, begin < end && end > window_bytes);
+    }
+}
+
+void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes)
+{
+    const uint64_t paved_bytes = run->slots[lease->slot].paved_bytes;
+    expect_access(run, round_up(run, old_bytes) - paved_bytes, round_up(run, new_bytes) - paved_bytes);
 }
 
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease)
 {
-    const uint64_t page_bytes = run->geometry.page_bytes;
+    const uint64_t paved_bytes = run->slots[lease->slot].paved_bytes;
+    const uint64_t extension_bytes = ref_accessible_bytes(lease->model) - paved_bytes;
+    /* What is past E a file's end and guard markers take with them; to shut it keeps it. */
+    const bool is_kept =
+        run->geometry.growth == COW_GROWTH_PROTECT ||
+        (run->geometry.growth == COW_GROWTH_GUARD && extension_bytes > run->geometry.window_bytes);
     run->discarded |= UINT32_C(1) << lease->slot;
-    expect(run, COW_CALL_MADVISE, lease->model->initial_bytes > 0);
-    expect(run, COW_CALL_FTRUNCATE,
-           ref_accessible_bytes(lease->model) >
-               (lease->model->initial_bytes + page_bytes - 1) / page_bytes * page_bytes);
+    expect(run, COW_CALL_MADVISE, paved_bytes + (is_kept ? extension_bytes : 0) > 0);
+    expect_access(run, 0, extension_bytes);
 }
 
 static bool is_warm(const struct rig_slot *slot, uint32_t image_generation, uint64_t paved_bytes)
@@ -208,13 +228,15 @@ uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_gene
 static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes,
                           enum rig_slot_state before)
 {
-    expect(run, COW_CALL_FTRUNCATE, before == RIG_SLOT_RETIRED);
+    const bool is_guarded = run->geometry.growth == COW_GROWTH_GUARD && paved_bytes < run->capacity_bytes;
+    const uint64_t zero_bytes = paved_bytes + (is_guarded ? run->geometry.window_bytes : 0);
+    expect(run, COW_CALL_FTRUNCATE, before == RIG_SLOT_RETIRED && run->geometry.growth == COW_GROWTH_TRUNCATE);
     if (run->capacity_bytes == 0)
         return;
     expect(run, COW_CALL_MMAP,
-           (paved_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
-               (paved_bytes < run->capacity_bytes));
-    expect(run, COW_CALL_MADVISE, before == RIG_SLOT_IDLE ? 3 : 4);
+           (zero_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
+               (zero_bytes < run->capacity_bytes));
+    expect(run, COW_CALL_MADVISE, (before == RIG_SLOT_IDLE ? 3u : 4u) + is_guarded);
 }
 
 static uint64_t first_data_page(const struct rig_run *run, const struct rig_image *image)

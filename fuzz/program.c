@@ -116,14 +116,26 @@ struct rig_world rig_world_default(void)
     };
 }
 
+bool rig_world_set(struct rig_world *world, const char *setting)
+{
+    for (const struct rig_key *key = rig_keys; key < rig_keys + RIG_N_KEYS; key++) {
+        const size_t n = strlen(key->name);
+        if (key->type != RIG_KEY_CHOICE || strncmp(setting, key->name, n) != 0)
+            continue;
+        for (uint8_t i = 0; key->choices[i]; i++)
+            if (strcmp(setting + n, key->choices[i]) == 0) {
+                *((uint8_t *)world + key->offset) = i;
+                return true;
+            }
+    }
+    return false;
+}
+
 static const char *world_unbuilt(const struct rig_world *world)
 {
-    static const char *const growth[] = {NULL, "growth=protect", "growth=guard"};
     static const char *const reset[] = {NULL, "reset=copyback", "reset=deferred", "reset=adaptive"};
     if (world->n_lanes > 1)
         return "lanes";
-    if (growth[world->growth])
-        return growth[world->growth];
     if (reset[world->reset])
         return reset[world->reset];
     if (world->resident.n)

@@ -193,6 +193,8 @@ enum {
     ((uint32_t)RIG_UNBUILT_KINDS | RIG_BIT(RIG_IMAGE) | RIG_BIT(RIG_DATA) | RIG_BIT(RIG_INSTANTIATE) |                 \
      RIG_BIT(RIG_REUSE) | RIG_BIT(RIG_STORE) | RIG_BIT(RIG_GROW) | RIG_BIT(RIG_RELEASE))
 
+/* Sets what "growth=guard", or another choice of the pool line, says. False: there is no such choice. */
+bool rig_world_set(struct rig_world *world, const char *setting);
 /* How many of the first operations are faults: they are there before the pool is made. */
 uint32_t rig_n_leading_faults(const struct rig_program *program);
 /* Whether one of its faults is a lie. Then a divergence is the kernel's doing: only people write such programs. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The binary form: records of RIG_RECORD_BYTES, of which the first is the header.
  *
- *   0 version   1 slots   2 modes   3..5 disabled kinds   6 fork   7..10 max   11..14 unit   15..18 guard   19 exact
+ *   0 version   1 slots, and how the pool works   2 modes   3..5 disabled kinds   6 fork   7..10 max   11..14 unit   15..18 guard   19 exact
  *
  *   (P1) Every byte string decodes to a program whose fields obey program.h; random bytes give mostly small numbers.
  *   (P2) Every program that holds nothing unbuilt has bytes that decode to it.
@@ -18,8 +18,20 @@ enum { HEAD_VERSION, HEAD_SLOTS, HEAD_MODES, HEAD_DISABLED, HEAD_FORK = 6, HEAD_
 #define EXACT_MAGIC 0xf8
 #define EXACT_MASK 0xf8 /* the three low bits say which of max, unit and guard are spelled out */
 
-static const struct rig_selector select_slots = {8, {0, 96, 152, 200, 240, 244, 248, 252}};
-static const uint8_t slots_of[RIG_MAX_SLOTS] = {2, 1, 3, 4, 5, 6, 7, 8};
+/* The upper four bits say how many slots, the lower ones how they grow and are reset. */
+static const uint8_t slots_of[16] = {2, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 4, 5, 6, 7, 8};
+static const struct {
+    uint8_t growth, reset;
+} ways_of[16] = {
+    {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD}, {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD},
+    {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD}, {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD},
+    {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD}, {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD},
+    {RIG_GROWTH_PROTECT, RIG_RESET_DISCARD},  {RIG_GROWTH_PROTECT, RIG_RESET_DISCARD},
+    {RIG_GROWTH_PROTECT, RIG_RESET_DISCARD},  {RIG_GROWTH_PROTECT, RIG_RESET_DISCARD},
+    {RIG_GROWTH_PROTECT, RIG_RESET_DISCARD},  {RIG_GROWTH_GUARD, RIG_RESET_DISCARD},
+    {RIG_GROWTH_GUARD, RIG_RESET_DISCARD},    {RIG_GROWTH_GUARD, RIG_RESET_DISCARD},
+    {RIG_GROWTH_GUARD, RIG_RESET_DISCARD},    {RIG_GROWTH_GUARD, RIG_RESET_DISCARD},
+};
 
 /* The four modes share a byte, two bits each. */
 static const struct rig_selector select_observe = {3, {0, 2, 3}};
@@ -119,7 +131,9 @@ static struct rig_world get_world(const uint8_t *head)
     unsigned exact = (head[HEAD_EXACT] & EXACT_MASK) == EXACT_MAGIC ? head[HEAD_EXACT] & 7u : 0;
     struct rig_size *sizes[N_SIZES] = {&world.max, &world.unit, &world.guard};
 
-    world.n_slots = slots_of[rig_selected(&select_slots, head[HEAD_SLOTS])];
+    world.n_slots = slots_of[head[HEAD_SLOTS] >> 4];
+    world.growth = ways_of[head[HEAD_SLOTS] & 15].growth;
+    world.reset = ways_of[head[HEAD_SLOTS] & 15].reset;
     world.observe = rig_selected(&select_observe, modes & 3);
     world.probe = rig_selected(&select_probe, modes >> 2 & 3);
     world.kernel = rig_selected(&select_kernel, modes >> 4 & 3);
@@ -133,13 +147,15 @@ static struct rig_world get_world(const uint8_t *head)
 static void put_world(uint8_t *head, const struct rig_world *world)
 {
     const struct rig_size sizes[N_SIZES] = {world->max, world->unit, world->guard};
-    unsigned slots = 0, exact = 0;
+    unsigned slots = 0, way = 0, exact = 0;
     while (slots_of[slots] != world->n_slots)
         slots++;
+    while (ways_of[way].growth != world->growth || ways_of[way].reset != world->reset)
+        way++;
 
     put_enabled(head, world->enabled);
     head[HEAD_VERSION] = RIG_VERSION;
-    head[HEAD_SLOTS] = rig_selecting(&select_slots, slots);
+    head[HEAD_SLOTS] = (uint8_t)(slots << 4 | way);
     head[HEAD_MODES] =
         (uint8_t)(rig_selecting(&select_observe, world->observe) | rig_selecting(&select_probe, world->probe) << 2 |
                   rig_selecting(&select_kernel, world->kernel) << 4 |

@@ -116,6 +116,9 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 
 static void set_up_geometry(struct rig_run *run)
 {
+    static const enum cow_growth growths[RIG_N_GROWTHS] = {[RIG_GROWTH_TRUNCATE] = COW_GROWTH_TRUNCATE,
+                                                           [RIG_GROWTH_PROTECT] = COW_GROWTH_PROTECT,
+                                                           [RIG_GROWTH_GUARD] = COW_GROWTH_GUARD};
     const struct rig_world *world = &run->program->world;
     struct rig_geometry *geometry = &run->geometry;
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -125,6 +128,8 @@ static void set_up_geometry(struct rig_run *run)
     geometry->unit_bytes = smaller(rig_size_bytes(run, world->unit), COW_MAX_MEMORY_BYTES);
     geometry->guard_bytes = smaller(rig_size_bytes(run, world->guard), COW_MAX_GUARD_BYTES);
     geometry->join_bytes = RIG_JOIN_PAGES * page_bytes;
+    geometry->growth = growths[world->growth];
+    geometry->window_bytes = RIG_WINDOW_PAGES * page_bytes;
     run->capacity_bytes = (geometry->max_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->guard_bytes = (geometry->guard_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->stride_bytes = run->capacity_bytes + run->guard_bytes ? run->capacity_bytes + run->guard_bytes : page_bytes;

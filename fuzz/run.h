@@ -13,6 +13,9 @@
 /* Gaps of data that the rig's pools join: one host page, so that both sides of the rule are in reach of small images. */
 #define RIG_JOIN_PAGES 1
 
+/* How much of a memory beyond its initial length has guard markers, with growth=guard: so that programs grow past it. */
+#define RIG_WINDOW_PAGES 3
+
 struct rig_kind_counters {
     uint64_t n_ok, n_refused, n_noop, n_trapped, n_failed;
 };

@@ -231,7 +231,7 @@ int64_t rig_lowest_offset(const struct rig_run *run);
 /* ---- placement.c ---- */
 void rig_expect_image(struct rig_run *run, const struct rig_image *image);
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file);
-void rig_expect_grow(struct rig_run *run, uint64_t old_bytes, uint64_t new_bytes);
+void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes);
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);
 /* Bit i: slot i is to lose a dead image. */
 uint32_t rig_expect_flush(struct rig_run *run);
@@ -262,6 +262,8 @@ void rig_check_mappings(struct rig_run *run, enum rig_walk how);
 /* The subject is laid out like the pool, and its mappings and files are the kernel's. */
 bool rig_is_real(const struct rig_run *run);
 bool rig_is_idle(const struct rig_slot *slot);
+/* How much of it is open past E: 0 unless it is lent. */
+uint64_t rig_extension_bytes(const struct rig_run *run, uint32_t slot);
 void rig_check_extension(struct rig_run *run, uint32_t slot);
 /* After an operation: something of it, in turn. */
 void rig_check_kernel(struct rig_run *run);

@@ -16,6 +16,8 @@ struct rig_geometry {
     uint32_t n_slots;
     uint64_t max_bytes, unit_bytes, guard_bytes, join_bytes;
     uint64_t page_bytes; /* the host's */
+    enum cow_growth growth;
+    uint64_t window_bytes; /* growth guard: how much beyond the initial length has guard markers */
 };
 
 /* In which a slot can be. After a failed kernel call only the subject knows. */

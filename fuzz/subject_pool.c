@@ -37,6 +37,8 @@ static int pool_open(const struct rig_geometry *geometry, struct rig_subject **r
         .guard_bytes = geometry->guard_bytes,
         .unit_bytes = geometry->unit_bytes,
         .image_join_bytes = geometry->join_bytes,
+        .growth = geometry->growth,
+        .guard_window_bytes = geometry->window_bytes,
     };
     struct rig_pool_subject *it = calloc(1, sizeof *it);
     if (!it)

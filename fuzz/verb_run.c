@@ -14,10 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MAX_SETTINGS = 8 };
+
 struct run_options {
     struct rig_options rig;
     bool trace, json, floors, matrix, fail_fast, in_process;
     unsigned timeout_seconds, n_repeats;
+    const char *settings[MAX_SETTINGS];
+    unsigned n_settings;
 };
 
 static const char usage[] =
@@ -28,6 +32,9 @@ static const char usage[] =
     "  --trace            a line for each operation: what it is, what the model says, a hash of the state behind it\n"
     "  --until N          only the operations before number N (the trace numbers them)\n"
     "  --subject NAME     pool (the default), or model: the model against itself\n"
+    "  --set KEY=CHOICE   of every pool, whatever the program says: growth=guard, reset=copyback, observe=quiet, ...; "
+    "expectations are\n"
+    "                     not looked at\n"
     "  --json             end with one line of JSON\n"
     "  --matrix           also print which operations followed which, in which states, and which results each had at "
     "which edge\n"
@@ -108,7 +115,9 @@ static int run_file(const char *path, const struct run_options *options, struct 
         fprintf(stderr, "%s: uses %s, which is not built yet\n", path, unbuilt);
         return 2;
     }
-    rig.expect = text.expect;
+    for (unsigned i = 0; i < options->n_settings; i++)
+        (void)rig_world_set(&text.program.world, options->settings[i]);
+    rig.expect = options->n_settings ? NULL : text.expect;
     rig.trace = options->trace ? stdout : NULL;
     if (options->trace)
         printf("# %s\n", path);
@@ -253,9 +262,20 @@ static bool take_subject(const char *name, const struct rig_subject_ops **ret_su
     return false;
 }
 
+static bool take_setting(const char *setting, struct run_options *options)
+{
+    struct rig_world world;
+    if (options->n_settings == MAX_SETTINGS || !rig_world_set(&world, setting))
+        return false;
+    options->settings[options->n_settings++] = setting;
+    return true;
+}
+
 static bool take_option(int argc, char **argv, int *at, struct run_options *options)
 {
     const char *option = argv[*at];
+    if (strcmp(option, "--set") == 0 && *at + 1 < argc)
+        return take_setting(argv[++*at], options);
     if (strcmp(option, "--trace") == 0)
         return options->trace = true;
     if (strcmp(option, "--json") == 0)

@@ -108,11 +108,11 @@ int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offse
                       uint64_t *ret_file_offset_bytes)
 {
     const struct cow_slot *it = &pool->slots[slot];
-    if (offset_bytes >= it->paved_bytes) {
+    if (offset_bytes >= it->paved_bytes && it->extension_fd >= 0) {
         *ret_file_offset_bytes = offset_bytes - it->paved_bytes;
         return it->extension_fd;
     }
-    return it->image ? cow_check_image(it->image, offset_bytes, ret_file_offset_bytes) : -1;
+    return it->image && offset_bytes < it->paved_bytes ? cow_check_image(it->image, offset_bytes, ret_file_offset_bytes) : -1;
 }
 
 /* ---- the walker ---- */
@@ -144,17 +144,20 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
     const bool live = slot->state == COW_SLOT_LIVE;
     const bool mapped = live || slot->state == COW_SLOT_IDLE;
     const struct cow_sys_table *table = pool->sys.table;
-    const int64_t file_bytes = table->file_bytes(table, slot->extension_fd);
+    const bool has_file = pool->geometry.growth == COW_GROWTH_TRUNCATE;
+    const int64_t file_bytes = has_file ? table->file_bytes(table, slot->extension_fd) : (int64_t)slot->extension_bytes;
     if (live != (load(&slot->lease) != 0))
         return "(S2) a handle is valid exactly while its slot is live";
     if (!live && load(&slot->accessible_bytes))
         return "(S1) a slot that is not live has accessible bytes";
     if (!mapped && (slot->image || slot->paved_bytes))
         return "(S4, S5) a bare or retired slot holds an image";
+    if (slot->window_bytes > pool->geometry.capacity_bytes - slot->paved_bytes)
+        return "(S2) a window of guard markers reaches past the capacity";
     if (slot->state == COW_SLOT_IDLE && slot->extension_bytes)
-        return "(S1) the extension file of an idle slot is not empty";
+        return "(S1) an idle slot is open past its initial part";
     if (slot->extension_bytes % pool->geometry.page_bytes)
-        return "(S2) the end of an extension file is not a whole number of host pages";
+        return "(S2) the accessible end is not a whole number of host pages";
     if (slot->state != COW_SLOT_RETIRED && file_bytes != (int64_t)slot->extension_bytes && !is_unanswered(file_bytes))
         return "(S2) an extension file is not as long as the books say";
     return live ? check_live(pool, slot) : NULL;

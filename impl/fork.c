@@ -55,6 +55,7 @@ static void fill(struct cow_pool *pool, uint8_t *at, uint64_t bytes)
 static void seal_off(struct cow_pool *pool)
 {
     const struct cow_geometry *geometry = &pool->geometry;
+    cow_pool_close_files(pool);
     for (uint32_t i = 0; i < geometry->n_slots; i++) {
         struct cow_slot *slot = &pool->slots[i];
         /* A lost slot is what is left of a paved one: what it still maps is nobody's, and what it does not is a hole. */

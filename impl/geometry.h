@@ -6,10 +6,12 @@
  *     │ 1 page │ max(guard, 1 page)   │<-- capacity_bytes ->│       │
  *                                     │<------- stride_bytes ------>│
  *
- * (G1) Every field but n_slots is a multiple of page_bytes; capacity_bytes may be 0, stride_bytes is at least a page.
+ * (G1) Every size is a multiple of page_bytes; capacity_bytes may be 0, stride_bytes is at least a page.
  * (G2) reservation_bytes did not overflow when it was computed. */
 #ifndef COW_GEOMETRY_H
 #define COW_GEOMETRY_H
+
+#include "cowpool.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +23,8 @@ struct cow_geometry {
     uint64_t capacity_bytes;
     uint64_t stride_bytes;
     uint64_t page_bytes; /* the host's; a power of two */
+    enum cow_growth growth;
+    uint64_t window_bytes; /* growth guard: how much of a slot beyond E has guard markers, at most; else 0 */
     uint32_t n_slots;
 };
 

@@ -139,6 +139,14 @@ int cow_instance_memory(const struct cow_pool *pool, struct cow_instance instanc
     return COW_OK;
 }
 
+/* The lease is over: the slot goes back to its lists, whatever became of it. */
+static void give_back(struct cow_shard *shard, struct cow_slot *slot)
+{
+    cow_shard_put(shard, slot);
+    /* Relaxed: close() is the only reader that acts on it, and its caller has joined or locked out the other threads. */
+    atomic_fetch_sub_explicit(&shard->n_live, 1, memory_order_relaxed);
+}
+
 int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes,
                       uint64_t *ret_old_bytes)
 {
@@ -152,20 +160,14 @@ int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint6
     struct cow_shard *shard = cow_pool_shard_of(pool, slot);
     const uint64_t old_bytes = slot->length_bytes;
     const int result = cow_slot_grow(slot, &pool->geometry, &shard->sys, delta_bytes);
+    if (slot->state == COW_SLOT_RETIRED)
+        give_back(shard, slot);
     if (result)
         return result;
     if (delta_bytes)
         cow_shard_count(&shard->n_grows);
     *ret_old_bytes = old_bytes;
     return COW_OK;
-}
-
-/* The lease is over: the slot goes back to its lists, whatever became of it. */
-static void give_back(struct cow_shard *shard, struct cow_slot *slot)
-{
-    cow_shard_put(shard, slot);
-    /* Relaxed: close() is the only reader that acts on it, and its caller has joined or locked out the other threads. */
-    atomic_fetch_sub_explicit(&shard->n_live, 1, memory_order_relaxed);
 }
 
 int cow_instance_reset(struct cow_pool *pool, struct cow_instance instance)

@@ -43,6 +43,7 @@ const char *cow_call_name(enum cow_call call)
         [COW_CALL_MMAP] = "mmap",
         [COW_CALL_MUNMAP] = "munmap",
         [COW_CALL_MADVISE] = "madvise",
+        [COW_CALL_MPROTECT] = "mprotect",
         [COW_CALL_FTRUNCATE] = "ftruncate",
         [COW_CALL_MEMFD_CREATE] = "memfd_create",
         [COW_CALL_FCNTL] = "fcntl",

@@ -17,7 +17,9 @@ static int check_config(const struct cow_pool_config *config)
         config->guard_bytes > COW_MAX_GUARD_BYTES || config->n_shards > COW_MAX_SHARDS ||
         config->unit_bytes > COW_MAX_MEMORY_BYTES || config->image_join_bytes > COW_MAX_MEMORY_BYTES)
         return COW_CONFIG;
-    if (config->growth != COW_GROWTH_TRUNCATE || config->reset != COW_RESET_DISCARD)
+    if ((unsigned)config->growth > COW_GROWTH_GUARD || config->guard_window_bytes > COW_MAX_MEMORY_BYTES)
+        return COW_CONFIG;
+    if (config->reset != COW_RESET_DISCARD)
         return COW_UNSUPPORTED;
     return COW_OK;
 }
@@ -26,7 +28,10 @@ static int check_config(const struct cow_pool_config *config)
 static int compute_geometry(const struct cow_pool_config *config, uint64_t page_bytes, struct cow_geometry *geometry)
 {
     const uint64_t guard_bytes = cow_round_up(config->guard_bytes, page_bytes);
-    *geometry = (struct cow_geometry){.page_bytes = page_bytes, .n_slots = config->n_slots};
+    const uint64_t window_bytes = config->guard_window_bytes ? config->guard_window_bytes : COW_GUARD_WINDOW_BYTES;
+    *geometry =
+        (struct cow_geometry){.page_bytes = page_bytes, .n_slots = config->n_slots, .growth = config->growth};
+    geometry->window_bytes = config->growth == COW_GROWTH_GUARD ? cow_round_up(window_bytes, page_bytes) : 0;
     geometry->capacity_bytes = cow_round_up(config->max_bytes, page_bytes);
     geometry->stride_bytes = geometry->capacity_bytes + guard_bytes;
     if (geometry->stride_bytes == 0) /* no memory and no guard: still an address of its own for every slot */
@@ -72,7 +77,7 @@ static void save_mappings(struct cow_pool *pool)
     for (uint32_t i = 0; i < pool->n_shards && i < pool->geometry.n_slots; i++) {
         struct cow_sys *sys = &pool->shards[i].sys;
         sys->spare_bytes = pool->geometry.page_bytes;
-        sys->spare_fd = pool->slots[i].extension_fd;
+        sys->spare_fd = pool->spare_fd >= 0 ? pool->spare_fd : pool->slots[i].extension_fd;
         cow_sys_save(sys);
     }
 }
@@ -83,11 +88,19 @@ static void spend_mappings(struct cow_pool *pool)
         (void)cow_sys_spend(&pool->shards[i].sys);
 }
 
+void cow_pool_close_files(struct cow_pool *pool)
+{
+    if (pool->spare_fd >= 0)
+        (void)cow_sys_close(&pool->sys, pool->spare_fd); /* the descriptor is gone whatever it says (close(2)) */
+    pool->spare_fd = -1;
+}
+
 static void close_slots(struct cow_pool *pool, uint32_t n_slots)
 {
     while (n_slots-- > 0)
         cow_slot_close(&pool->slots[n_slots], &pool->sys);
     free(pool->slots);
+    cow_pool_close_files(pool);
 }
 
 static int open_slots(struct cow_pool *pool)
@@ -96,8 +109,15 @@ static int open_slots(struct cow_pool *pool)
     pool->slots = calloc(geometry->n_slots, sizeof *pool->slots);
     if (!pool->slots)
         return -ENOMEM;
+    if (geometry->growth != COW_GROWTH_TRUNCATE) {
+        pool->spare_fd = cow_sys_memfd_create(&pool->sys, "cowpool-spare");
+        if (pool->spare_fd < 0) {
+            free(pool->slots);
+            return pool->spare_fd;
+        }
+    }
     for (uint32_t i = 0; i < geometry->n_slots; i++) {
-        const int result = cow_slot_open(&pool->slots[i], &pool->sys, cow_geometry_slot(geometry, i));
+        const int result = cow_slot_open(&pool->slots[i], geometry, &pool->sys, cow_geometry_slot(geometry, i));
         if (result) {
             close_slots(pool, i);
             return result;
@@ -168,13 +188,14 @@ int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_
     const struct cow_sys_table *table = config->sys ? config->sys : &cow_sys_linux;
     int result = check_config(config);
     if (result == COW_OK)
-        result = cow_selftest(table);
+        result = cow_selftest(table, config->growth);
     if (result != COW_OK)
         return result;
     struct cow_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return -ENOMEM;
     pool->sys.table = table;
+    pool->spare_fd = -1;
     pool->max_bytes = config->max_bytes;
     pool->unit_bytes = config->unit_bytes ? config->unit_bytes : 1;
     pool->n_shards = config->n_shards ? config->n_shards : 1;

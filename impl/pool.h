@@ -27,8 +27,12 @@ struct cow_pool {
     struct cow_shard *shards;
     struct cow_image_set images;
     struct cow_sys sys;            /* the calls made for the pool as a whole */
+    int spare_fd;                  /* what spare mappings map (sys.h), where slots have no files; else -1 */
     struct cow_pool *next, **link; /* in the process's list */
 };
+
+/* The descriptors that are not a slot's or an image's. */
+void cow_pool_close_files(struct cow_pool *pool);
 
 static inline bool cow_pool_is_forked(const struct cow_pool *pool)
 {

@@ -11,6 +11,7 @@ struct bench {
     size_t page_bytes;
     int image_fd, extension_fd, scratch_fd;
     uint8_t *image, *zero, *extension;
+    enum cow_growth growth;
 };
 
 #define PATTERN 0x5a
@@ -84,6 +85,39 @@ static int test_extension(struct bench *bench)
     return all_bytes_are(bench->extension, bench->page_bytes, 0) ? COW_OK : COW_KERNEL;
 }
 
+static int set_access(struct bench *bench, uint8_t *page, enum cow_access access)
+{
+    struct cow_sys *sys = &bench->sys;
+    if (bench->growth == COW_GROWTH_PROTECT)
+        return cow_sys_mprotect(sys, page, bench->page_bytes, access);
+    return cow_sys_madvise(sys, page, bench->page_bytes,
+                           access == COW_ACCESS_WRITE ? COW_ADVICE_UNGUARD : COW_ADVICE_GUARD);
+}
+
+/* What is shut cannot be touched, and stays so when it is discarded; opened again it reads zero. */
+static int test_access(struct bench *bench, uint8_t *page)
+{
+    memset(page, DIRT, bench->page_bytes);
+    int result = bench->growth == COW_GROWTH_PROTECT ? discard(bench, page) : 0; /* markers take the page with them */
+    if (!result)
+        result = set_access(bench, page, COW_ACCESS_NONE);
+    if (result == -EINVAL && bench->growth == COW_GROWTH_GUARD)
+        return COW_UNSUPPORTED; /* before Linux 6.13, or in locked memory */
+    if (!result)
+        result = test_readable(bench, page, false);
+    if (!result)
+        result = discard(bench, page);
+    if (!result)
+        result = test_readable(bench, page, false);
+    if (!result)
+        result = set_access(bench, page, COW_ACCESS_WRITE);
+    if (!result)
+        result = test_readable(bench, page, true);
+    if (result)
+        return result;
+    return all_bytes_are(page, bench->page_bytes, 0) ? COW_OK : COW_KERNEL;
+}
+
 static int test_seal(struct bench *bench)
 {
     const uint8_t byte = DIRT;
@@ -135,7 +169,7 @@ static int fill_image(struct bench *bench)
 static int set_up(struct bench *bench)
 {
     int result = open_file(bench, &bench->image_fd);
-    if (!result)
+    if (!result && bench->growth == COW_GROWTH_TRUNCATE)
         result = open_file(bench, &bench->extension_fd);
     if (!result)
         result = open_file(bench, &bench->scratch_fd);
@@ -143,7 +177,7 @@ static int set_up(struct bench *bench)
         result = fill_image(bench);
     if (!result)
         result = map(bench, COW_MAP_IMAGE, bench->image_fd, 1, &bench->image);
-    if (!result)
+    if (!result && bench->growth == COW_GROWTH_TRUNCATE)
         result = map(bench, COW_MAP_SHARED, bench->extension_fd, 2, &bench->extension);
     return result;
 }
@@ -154,7 +188,7 @@ static int run(struct bench *bench)
     if (!result)
         result = test_discard(bench, bench->image, PATTERN);
     if (!result)
-        result = test_extension(bench);
+        result = bench->growth == COW_GROWTH_TRUNCATE ? test_extension(bench) : test_access(bench, bench->zero);
     if (!result)
         result = test_seal(bench);
     return result;
@@ -173,21 +207,22 @@ static void tear_down(struct bench *bench)
             (void)cow_sys_close(&bench->sys, *fd);
 }
 
-int cow_selftest(const struct cow_sys_table *table)
+int cow_selftest(const struct cow_sys_table *table, enum cow_growth growth)
 {
-    static atomic_bool linux_is_good; /* relaxed: at worst two threads test at the same time */
+    static atomic_bool linux_is_good[COW_GROWTH_GUARD + 1]; /* relaxed: at worst two threads test at the same time */
     struct bench bench = {.sys.table = table,
                           .page_bytes = table->host_page_bytes(table),
                           .image_fd = -1,
                           .extension_fd = -1,
-                          .scratch_fd = -1};
-    if (table == &cow_sys_linux && atomic_load_explicit(&linux_is_good, memory_order_relaxed))
+                          .scratch_fd = -1,
+                          .growth = growth};
+    if (table == &cow_sys_linux && atomic_load_explicit(&linux_is_good[growth], memory_order_relaxed))
         return COW_OK;
     int result = set_up(&bench);
     if (!result)
         result = run(&bench);
     tear_down(&bench);
     if (table == &cow_sys_linux && result == COW_OK)
-        atomic_store_explicit(&linux_is_good, true, memory_order_relaxed);
+        atomic_store_explicit(&linux_is_good[growth], true, memory_order_relaxed);
     return result;
 }

@@ -9,10 +9,11 @@
 #include <errno.h>
 #include <string.h>
 
-int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base)
+int cow_slot_open(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint8_t *base)
 {
-    const int fd = cow_sys_memfd_create(sys, "cowpool-extension");
-    if (fd < 0)
+    const bool has_file = geometry->growth == COW_GROWTH_TRUNCATE;
+    const int fd = has_file ? cow_sys_memfd_create(sys, "cowpool-extension") : -1;
+    if (has_file && fd < 0)
         return fd;
     *slot = (struct cow_slot){.state = COW_SLOT_BARE, .extension_fd = fd, .base = base};
     return 0;
@@ -44,7 +45,7 @@ static void forget_image(struct cow_slot *slot)
 {
     cow_image_unref(slot->image);
     slot->image = NULL;
-    slot->paved_bytes = 0;
+    slot->paved_bytes = slot->window_bytes = 0;
 }
 
 void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
@@ -78,13 +79,14 @@ static int cut_out(const struct cow_slot *slot, const struct cow_geometry *geome
     return cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, COW_ADVICE_DONT_FORK);
 }
 
-static int map_all(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+static int map_all(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
     int result = 0;
     if (geometry->capacity_bytes == 0)
         return 0;
-    if (slot->paved_bytes)
-        result = cow_sys_map_fixed(sys, slot->base, slot->paved_bytes, COW_MAP_ZERO, -1, 0);
+    const uint64_t zero_bytes = cow_growth_writable_bytes(slot, geometry);
+    if (zero_bytes)
+        result = cow_sys_map_fixed(sys, slot->base, zero_bytes, COW_MAP_ZERO, -1, 0);
     if (!result && slot->image)
         result = cow_image_map(slot->image, sys, slot->base);
     if (!result)
@@ -100,7 +102,7 @@ int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, st
     if (result)
         return result;
     forget_image(slot);
-    if (slot->state == COW_SLOT_RETIRED) /* whatever failed, the file may be longer than empty */
+    if (slot->state == COW_SLOT_RETIRED && slot->extension_fd >= 0) /* whatever failed, it may be longer than empty */
         result = cow_sys_ftruncate(sys, slot->extension_fd, 0);
     if (!result) {
         slot->extension_bytes = 0;
@@ -175,7 +177,10 @@ int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, st
     const uint64_t new_bytes = old_bytes + delta_bytes;
     const uint64_t old_accessible = cow_round_up(old_bytes, geometry->page_bytes);
     const uint64_t new_accessible = cow_round_up(new_bytes, geometry->page_bytes);
-    const int result = cow_growth_move(slot, sys, new_accessible - slot->paved_bytes);
+    bool is_torn;
+    const int result = cow_growth_open(slot, geometry, sys, new_accessible - slot->paved_bytes, &is_torn);
+    if (is_torn)
+        cow_slot_retire(slot, geometry, sys);
     if (result)
         return result;
     /* The slack becomes visible: nothing that was scribbled there may (memory.grow gives zeros). */
@@ -188,7 +193,7 @@ int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, st
 int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
     COW_CHECK(slot->state == COW_SLOT_LIVE);
-    const int result = cow_reset_discard(slot, sys);
+    const int result = cow_reset_discard(slot, geometry, sys);
     if (result)
         cow_slot_retire(slot, geometry, sys);
     else
@@ -199,7 +204,7 @@ int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, s
 int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
     COW_CHECK(slot->state == COW_SLOT_LIVE);
-    const int result = cow_reset_discard(slot, sys);
+    const int result = cow_reset_discard(slot, geometry, sys);
     atomic_store_explicit(&slot->accessible_bytes, 0, memory_order_relaxed);
     if (result)
         cow_slot_retire(slot, geometry, sys);

@@ -2,8 +2,8 @@
 /* One slot: a fixed address range, what is mapped there, and the memory of the instance that holds it.
  *
  *     base                         E                                              capacity        stride
- *     │ image (private memfd) │ zero │ extension file from offset 0, shared         │ guard         │
- *     │<------ initial part -------->│<-- file -->│ past its end: SIGBUS            │ PROT_NONE     │
+ *     │ image (private memfd) │ zero │ extension: open, then inaccessible (growth.h) │ guard         │
+ *     │<------ initial part -------->│<-- open -->│                                 │ PROT_NONE     │
  *     │<------ accessible ----------------------->│
  *
  *     BARE ──pave──> IDLE ──lend──> LIVE ──reset──> IDLE          IDLE ──strip──> BARE
@@ -15,9 +15,9 @@
  * IDLE -> BARE          cow_slot_strip       RETIRED -> IDLE       cow_slot_pave
  * any -> RETIRED        cow_slot_retire, which the failing transitions call
  *
- * (S1) IDLE: [0, E) reads as the image over zero, the extension file is empty, nothing past E is accessible.
- * (S2) LIVE: accessible = max(E, E + extension file); the file's end is a whole number of host pages, because bytes past an
- *      unaligned end survive a shrink and a grow.
+ * (S1) IDLE: [0, E) reads as the image over zero, nothing past E is accessible, and all of it will read zero when it is.
+ * (S2) LIVE: accessible = E + extension_bytes, a whole number of host pages: bytes past an unaligned end of a file survive a
+ *      shrink and a grow.
  * (S3) The extension begins at E, the initial length rounded up: bytes of [image end, E) in a shared file would survive both
  *      the madvise and the ftruncate that reset the slot.
  * (S4) RETIRED: the whole capacity is inaccessible again; if even that mapping failed, and again after the shard's spare one was
@@ -43,8 +43,9 @@ struct cow_slot {
     enum cow_slot_state state;
     bool lost;     /* never used again */
     bool has_hole; /* its range could not be kept: something else may be mapped there by now */
-    int extension_fd;
-    uint64_t extension_bytes; /* how long the extension file is: whole host pages */
+    int extension_fd;         /* growth truncate; else -1 */
+    uint64_t extension_bytes; /* how much past E is open: whole host pages. As long is the extension file */
+    uint64_t window_bytes;    /* of IDLE and LIVE slots: how much past E is under guard markers, or was before it was opened */
     uint64_t paved_bytes;     /* E, of IDLE and LIVE slots */
     uint64_t initial_bytes;
     uint64_t length_bytes;
@@ -60,7 +61,7 @@ struct cow_slot {
 
 struct cow_shard;
 
-int cow_slot_open(struct cow_slot *slot, struct cow_sys *sys, uint8_t *base);
+int cow_slot_open(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint8_t *base);
 void cow_slot_close(struct cow_slot *slot, struct cow_sys *sys);
 
 /* Maps image, zero and extension for an initial part of E = paved_bytes. On an error the slot is RETIRED; or, BARE or RETIRED and
@@ -70,7 +71,7 @@ int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, st
 /* Begins the lease `handle` of an IDLE slot. */
 void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_instance_config *config,
                    uint64_t handle);
-/* COW_LIMIT, or ftruncate's errno: the slot is as it was. */
+/* COW_LIMIT, or the errno of a kernel call: the slot is as it was; or RETIRED, if what the call had begun could not be undone. */
 int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                   uint64_t delta_bytes);
 /* Makes (S1) true and keeps the lease. On an error the slot is RETIRED. */

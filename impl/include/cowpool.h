@@ -93,6 +93,9 @@ const char *cow_result_name(int result);
 /* How the accessible end moves. */
 enum cow_growth {
     COW_GROWTH_TRUNCATE, /* the memory beyond its initial length is a file of its own; growth is one ftruncate */
+    COW_GROWTH_PROTECT,  /* it is reserved, and made accessible by one mprotect */
+    COW_GROWTH_GUARD,    /* it is mapped, under guard markers that growth takes away (Linux 6.13), for the first
+                            COW_GUARD_WINDOW_BYTES; what lies further is as with PROTECT */
 };
 
 /* How a slot becomes equal to its image again. */
@@ -104,6 +107,7 @@ enum cow_reset {
 #define COW_MAX_MEMORY_BYTES (UINT64_C(4) << 30)
 #define COW_MAX_GUARD_BYTES (UINT64_C(16) << 30)
 #define COW_MAX_SHARDS 256u
+#define COW_GUARD_WINDOW_BYTES (UINT64_C(1) << 20)
 #define COW_IMAGE_MAX_RUNS 16u
 #define COW_IMAGE_JOIN_BYTES (UINT64_C(64) << 10)
 #define COW_IMAGE_WRITE_BYTES (UINT64_C(64) << 10)
@@ -119,6 +123,9 @@ struct cow_pool_config {
     uint32_t n_shards;    /* independent parts that instantiate and release do not contend across; 0 means 1 */
     enum cow_growth growth;
     enum cow_reset reset;
+    uint64_t guard_window_bytes; /* growth guard: how much of a memory beyond its initial length is under guard markers, rounded
+                                  up to host pages; 0 means COW_GUARD_WINDOW_BYTES. Each slot pays for it with 8 bytes of page
+                                  table for each host page, and some 20 ns when it is made ready for another image */
     uint64_t image_join_bytes; /* dense runs of data with a gap of at most this between them are joined into one
                                   mapping, the gap kept as zero bytes; 0 means COW_IMAGE_JOIN_BYTES */
     int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE by n_slots, as far as allowed (setrlimit(2)); it
@@ -291,7 +298,9 @@ int cow_instance_memory(const struct cow_pool *pool, struct cow_instance instanc
 /* memory.grow (core specification 4.4.7): adds delta_bytes, which read zero, and tells the length before.
  * Slack that becomes visible is zeroed whatever was written there. delta_bytes of 0 is allowed.
  * Returns 0; the first that applies of COW_FORKED, COW_STALE, COW_UNALIGNED, COW_LIMIT (past the maximum, or an overflowing
- * sum); or ftruncate(2)'s errno. After any failure the instance is exactly as it was. At most one kernel call. Under a
+ * sum); or the errno of ftruncate(2), mprotect(2) or madvise(2). After any failure the instance is exactly as it was; except
+ * that where mprotect or madvise did a part, and that cannot be undone, the lease has ended, the slot is retired, and the
+ * handle stale (COW_STALE from now on). At most one kernel call, or two across the end of the guard window. Under a
  * limit on file sizes (RLIMIT_FSIZE) that call raises SIGXFSZ, as setrlimit(2) says. */
 int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint64_t delta_bytes,
                       uint64_t *ret_old_bytes);
@@ -347,6 +356,7 @@ enum cow_call {
     COW_CALL_MMAP,
     COW_CALL_MUNMAP,
     COW_CALL_MADVISE,
+    COW_CALL_MPROTECT,
     COW_CALL_FTRUNCATE,
     COW_CALL_MEMFD_CREATE,
     COW_CALL_FCNTL,

@@ -21,6 +21,10 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -37,6 +41,7 @@ static int linux_mmap(const struct cow_sys_table *self, void *at, size_t length_
         [COW_MAP_ZERO] = {PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE},
         [COW_MAP_IMAGE] = {PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE},
         [COW_MAP_SHARED] = {PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE},
+        [COW_MAP_VIEW] = {PROT_READ, MAP_PRIVATE | MAP_NORESERVE},
     };
     static const int places[] = {
         [COW_WHERE_ANY] = 0, [COW_WHERE_FIXED] = MAP_FIXED, [COW_WHERE_NOREPLACE] = MAP_FIXED_NOREPLACE};
@@ -66,6 +71,7 @@ static int linux_madvise(const struct cow_sys_table *self, void *at, size_t leng
         [COW_ADVICE_DISCARD] = MADV_DONTNEED,   [COW_ADVICE_DISCARD_LOCKED] = MADV_DONTNEED_LOCKED,
         [COW_ADVICE_DONT_FORK] = MADV_DONTFORK, [COW_ADVICE_DONT_DUMP] = MADV_DONTDUMP,
         [COW_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE, [COW_ADVICE_WIPE_ON_FORK] = MADV_WIPEONFORK,
+        [COW_ADVICE_GUARD] = MADV_GUARD_INSTALL, [COW_ADVICE_UNGUARD] = MADV_GUARD_REMOVE,
     };
     (void)self;
     if (!madvise(at, length_bytes, advices[advice]))
@@ -74,6 +80,12 @@ static int linux_madvise(const struct cow_sys_table *self, void *at, size_t leng
         errno == EINVAL) /* a kernel without CONFIG_TRANSPARENT_HUGEPAGE has none to forbid */
         return 0;
     return -errno;
+}
+
+static int linux_mprotect(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_access access)
+{
+    (void)self;
+    return mprotect(at, length_bytes, access == COW_ACCESS_WRITE ? PROT_READ | PROT_WRITE : PROT_NONE) ? -errno : 0;
 }
 
 static int linux_ftruncate(const struct cow_sys_table *self, int fd, uint64_t length_bytes)
@@ -211,6 +223,7 @@ const struct cow_sys_table cow_sys_linux = {
     .mmap = linux_mmap,
     .munmap = linux_munmap,
     .madvise = linux_madvise,
+    .mprotect = linux_mprotect,
     .ftruncate = linux_ftruncate,
     .memfd_create = linux_memfd_create,
     .seal = linux_seal,

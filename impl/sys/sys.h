@@ -4,8 +4,9 @@
  * or retries after EINTR.
  *
  * Contract of every call: the result, or 0, or -errno; a call that fails has changed nothing, except that a failed fixed
- * mapping leaves its range unknown (mmap(2): the old mapping may be gone). Addresses, lengths and offsets are multiples
- * of the host page; lengths are not zero. `self` is the table itself: a wrapper embeds it in a larger struct. */
+ * mapping leaves its range unknown (mmap(2): the old mapping may be gone), and that a failed mprotect or madvise may have done a
+ * part of its range. Addresses, lengths and offsets are multiples of the host page; lengths are not zero. `self` is the table
+ * itself: a wrapper embeds it in a larger struct. */
 #ifndef COW_SYS_H
 #define COW_SYS_H
 
@@ -21,6 +22,13 @@ enum cow_map {
     COW_MAP_ZERO,     /* private anonymous, read and write, MAP_NORESERVE */
     COW_MAP_IMAGE,    /* private copy-on-write view of a file, read and write, MAP_NORESERVE */
     COW_MAP_SHARED,   /* shared view of a file, read and write; access past the end of the file raises SIGBUS */
+    COW_MAP_VIEW,     /* private view of a file, to be read only */
+};
+
+/* What the guest may do to pages that are mapped (mprotect(2)). */
+enum cow_access {
+    COW_ACCESS_NONE,
+    COW_ACCESS_WRITE, /* read and write */
 };
 
 enum cow_where {
@@ -36,6 +44,9 @@ enum cow_advice {
     COW_ADVICE_DONT_DUMP,      /* MADV_DONTDUMP */
     COW_ADVICE_NO_HUGE,        /* MADV_NOHUGEPAGE; 0 where the kernel has no huge pages */
     COW_ADVICE_WIPE_ON_FORK, /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
+    COW_ADVICE_GUARD,        /* MADV_GUARD_INSTALL, Linux 6.13: the pages go, and access to them raises SIGSEGV. -EINVAL for
+                                locked memory, and of older kernels */
+    COW_ADVICE_UNGUARD,      /* MADV_GUARD_REMOVE: what was guarded can be accessed, and reads zero */
 };
 
 /* What can no longer be done to a file (fcntl(2), F_GET_SEALS). */
@@ -53,6 +64,7 @@ struct cow_sys_table {
                 enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at);
     int (*munmap)(const struct cow_sys_table *self, void *at, size_t length_bytes);
     int (*madvise)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice);
+    int (*mprotect)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_access access);
     int (*ftruncate)(const struct cow_sys_table *self, int fd, uint64_t length_bytes);
     /* A sealable, close-on-exec, non-executable (where the kernel knows that) memory file. Returns the descriptor. */
     int (*memfd_create)(const struct cow_sys_table *self, const char *name);
@@ -124,6 +136,12 @@ static inline int cow_sys_madvise(struct cow_sys *sys, void *at, size_t length_b
 {
     cow_sys_count(sys, COW_CALL_MADVISE);
     return sys->table->madvise(sys->table, at, length_bytes, advice);
+}
+
+static inline int cow_sys_mprotect(struct cow_sys *sys, void *at, size_t length_bytes, enum cow_access access)
+{
+    cow_sys_count(sys, COW_CALL_MPROTECT);
+    return sys->table->mprotect(sys->table, at, length_bytes, access);
 }
 
 static inline int cow_sys_ftruncate(struct cow_sys *sys, int fd, uint64_t length_bytes)
