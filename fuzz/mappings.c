@@ -168,8 +168,8 @@ static void add_extension(struct plan *plan, uint32_t slot)
         return;
     }
     uint64_t n_open = rig_extension_bytes(run, slot);
-    if (run->geometry.growth == COW_GROWTH_GUARD && n_open < run->geometry.window_bytes)
-        n_open = run->geometry.window_bytes < n_bytes ? run->geometry.window_bytes : n_bytes;
+    if (n_open < run->slots[slot].window_bytes)
+        n_open = run->slots[slot].window_bytes;
     (void)add(plan, slot, ZERO, "extension", n_open);
     /* It was open before, perhaps: then it has the flags of what can be. */
     (void)add(plan, slot, NOTHING, "extension", n_bytes - n_open);

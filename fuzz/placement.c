@@ -5,6 +5,7 @@
 #include "kernel_view.h"
 #include "state.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- kernel calls ---- */
@@ -153,9 +154,9 @@ static uint64_t round_up(const struct rig_run *run, uint64_t n_bytes)
 }
 
 /* [begin, end) beyond E is opened or shut. */
-static void expect_access(struct rig_run *run, uint64_t begin, uint64_t end)
+static void expect_access(struct rig_run *run, const struct rig_slot *slot, uint64_t begin, uint64_t end)
 {
-    const uint64_t window_bytes = run->geometry.growth == COW_GROWTH_GUARD ? run->geometry.window_bytes : 0;
+    const uint64_t window_bytes = slot->window_bytes;
     if (run->geometry.growth == COW_GROWTH_TRUNCATE) {
         expect(run, COW_CALL_FTRUNCATE, begin != end);
     } else {
@@ -166,21 +167,21 @@ static void expect_access(struct rig_run *run, uint64_t begin, uint64_t end)
 
 void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes)
 {
-    const uint64_t paved_bytes = run->slots[lease->slot].paved_bytes;
-    expect_access(run, round_up(run, old_bytes) - paved_bytes, round_up(run, new_bytes) - paved_bytes);
+    const struct rig_slot *slot = &run->slots[lease->slot];
+    const uint64_t paved_bytes = slot->paved_bytes;
+    expect_access(run, slot, round_up(run, old_bytes) - paved_bytes, round_up(run, new_bytes) - paved_bytes);
 }
 
 void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease)
 {
-    const uint64_t paved_bytes = run->slots[lease->slot].paved_bytes;
+    const struct rig_slot *slot = &run->slots[lease->slot];
+    const uint64_t paved_bytes = slot->paved_bytes;
     const uint64_t extension_bytes = ref_accessible_bytes(lease->model) - paved_bytes;
     /* What is past E a file's end and guard markers take with them; to shut it keeps it. */
-    const bool is_kept =
-        run->geometry.growth == COW_GROWTH_PROTECT ||
-        (run->geometry.growth == COW_GROWTH_GUARD && extension_bytes > run->geometry.window_bytes);
+    const bool is_kept = run->geometry.growth != COW_GROWTH_TRUNCATE && extension_bytes > slot->window_bytes;
     run->discarded |= UINT32_C(1) << lease->slot;
     expect(run, COW_CALL_MADVISE, paved_bytes + (is_kept ? extension_bytes : 0) > 0);
-    expect_access(run, 0, extension_bytes);
+    expect_access(run, slot, 0, extension_bytes);
 }
 
 static bool is_warm(const struct rig_slot *slot, uint32_t image_generation, uint64_t paved_bytes)
@@ -223,6 +224,17 @@ uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_gene
         slots |= (uint32_t)(is_free && is_promised) << i;
     }
     return slots;
+}
+
+/* Where memory seemed to be locked, a slot takes no guard markers. */
+static uint64_t window_of(const struct rig_run *run, uint32_t slot, uint64_t paved_bytes)
+{
+    const uint64_t left = run->capacity_bytes - paved_bytes;
+    if (run->geometry.growth != COW_GROWTH_GUARD ||
+        (run->kernel && rig_faulty_explains(run->kernel, -EINVAL) && run->ops->window &&
+         run->ops->window(run->subject, slot) == 0))
+        return 0;
+    return left < run->geometry.window_bytes ? left : run->geometry.window_bytes;
 }
 
 static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes,
@@ -310,6 +322,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
         .image_generation = image_generation,
         .image_has_file = lease->image.subject && lease->image.model->n_runs,
         .paved_bytes = paved_bytes,
+        .window_bytes = was_warm ? slot->window_bytes : window_of(run, lease->slot, paved_bytes),
     };
     check_base(run, lease);
     check_mapping(run, lease);
@@ -319,7 +332,7 @@ void rig_place_retired(struct rig_run *run, uint32_t slot, enum rig_slot_state s
 {
     struct rig_slot *it = &run->slots[slot];
     unmap_image(run, it);
-    it->paved_bytes = 0;
+    it->paved_bytes = it->window_bytes = 0;
     it->state = state;
     run->model.n_slots -= state == RIG_SLOT_LOST;
 }

@@ -106,12 +106,30 @@ static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_by
                     slot, (uintmax_t)n_resident, (uintmax_t)(n_bytes / page_bytes));
 }
 
+/* What a tenant grew into, and was shut again: whatever is left there would be seen when it is opened. */
+static void check_shut_part(struct rig_run *run, uint32_t slot, uint64_t begin, uint64_t end)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    uint8_t resident;
+    for (uint64_t offset = begin; offset < end && !run->failed; offset += page_bytes)
+        if (run->ops->residency(run->subject, slot, offset, 1, &resident) == 0 && (resident & RIG_PAGE_PRESENT)) {
+            rig_suspect(run, "resident", "extension",
+                        "slot %u is free, and a page of what its last tenant grew into is resident, at offset %ju", slot,
+                        (uintmax_t)offset);
+            return;
+        }
+}
+
 /* ---- when ---- */
 
 void rig_check_idle(struct rig_run *run, uint32_t slot)
 {
-    if (run->ops->residency && rig_is_idle(&run->slots[slot]))
-        check_initial_part(run, slot, run->slots[slot].paved_bytes);
+    const struct rig_slot *it = &run->slots[slot];
+    if (!run->ops->residency || !rig_is_idle(it))
+        return;
+    check_initial_part(run, slot, it->paved_bytes);
+    if (run->geometry.growth != COW_GROWTH_TRUNCATE)
+        check_shut_part(run, slot, it->paved_bytes, it->reached_bytes);
 }
 
 /* In place. What the subject has made of the slack since is its own business. */

@@ -70,6 +70,7 @@ struct rig_slot {
     uint32_t image_generation; /* what it maps; 0: zero */
     bool image_is_dead, image_has_file;
     uint64_t paved_bytes;
+    uint64_t window_bytes;     /* beyond it, with guard markers until it is opened */
     uint64_t accessible_bytes; /* of the last tenant, at its end */
     uint64_t reached_bytes;    /* and at its peak */
     uint64_t idle_since;

@@ -100,6 +100,8 @@ struct rig_subject_ops {
      * and of the file that holds an image's data; -1: it has none. Both, or neither. */
     int (*extension_file)(struct rig_subject *subject, uint32_t slot);
     int (*image_file)(struct rig_subject *subject, void *image);
+    /* With growth=guard: how much of a slot that is paved has guard markers, or had them before it grew. */
+    uint64_t (*window)(struct rig_subject *subject, uint32_t slot);
     /* The address range of the whole subject; after close, nothing may be mapped in it. */
     void (*range)(struct rig_subject *subject, uintptr_t *ret_base, size_t *ret_length_bytes);
     /* In a forked child: NULL, or which promise about children is broken. */

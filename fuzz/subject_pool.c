@@ -433,6 +433,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .residue = pool_residue,
     .extension_file = rig_pool_extension_file,
     .image_file = rig_pool_image_file,
+    .window = rig_pool_window,
     .range = pool_range,
     .in_child = pool_in_child,
     .describe = pool_describe,

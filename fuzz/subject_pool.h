@@ -14,6 +14,7 @@ struct rig_pool_subject {
 
 /* ---- subject_pool_kernel.c ---- */
 int rig_pool_extension_file(struct rig_subject *subject, uint32_t slot);
+uint64_t rig_pool_window(struct rig_subject *subject, uint32_t slot);
 int rig_pool_image_file(struct rig_subject *subject, void *image);
 
 #endif

@@ -8,6 +8,12 @@ int rig_pool_extension_file(struct rig_subject *subject, uint32_t slot)
     return cow_check_slot(it->pool, slot).extension_fd;
 }
 
+uint64_t rig_pool_window(struct rig_subject *subject, uint32_t slot)
+{
+    const struct rig_pool_subject *it = (const struct rig_pool_subject *)(const void *)subject;
+    return cow_check_slot(it->pool, slot).window_bytes;
+}
+
 int rig_pool_image_file(struct rig_subject *subject, void *image)
 {
     struct cow_run_view runs[COW_IMAGE_MAX_RUNS];

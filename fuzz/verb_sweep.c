@@ -23,6 +23,8 @@ static const char sweep_help[] =
     "same, or say so and be as it was, or have put the slot out of service.\n"
     "  --behind N         how many operations follow the one with the fault, before the program ends and all slots\n"
     "                     are looked at; 32 unless given\n"
+    "  --set KEY=CHOICE   of every pool, whatever the program says: growth=guard, reset=copyback, ...; one is enough to\n"
+    "                     sweep all programs in another way\n"
     "  --timeout SECONDS  of each run, 60 unless given; 0 is none\n"
     "  --out DIR          where to write what diverges, as programs that do so by themselves; made if need be\n"
     "  --json             end with one line of JSON\n"
@@ -33,6 +35,8 @@ struct sweep {
     unsigned timeout_seconds;
     bool json;
     const char *out;
+    const char *settings[8];
+    unsigned n_settings;
     uint32_t n_behind;
     bool is_created[RIG_MAX_SLOTS + 1]; /* the creation of a pool of so many slots was swept */
 };
@@ -177,6 +181,8 @@ static int sweep_file(struct sweep *sweep, const char *path)
         fprintf(stderr, "%s: uses %s, which is not built yet\n", path, unbuilt);
         return 2;
     }
+    for (unsigned i = 0; i < sweep->n_settings; i++)
+        (void)rig_world_set(&text.program.world, sweep->settings[i]);
     memset(calls, 0, sizeof calls);
     snprintf(under_way->what, sizeof under_way->what, "nothing fails");
     rig_run(&text.program, &options, &verdict);
@@ -253,6 +259,13 @@ static int take_argument(int argc, char **argv, int *at, struct sweep *sweep)
     }
     if ((value = rig_value_of("--out", argc, argv, at))) {
         sweep->out = value;
+        return 0;
+    }
+    if ((value = rig_value_of("--set", argc, argv, at)) && sweep->n_settings < 8) {
+        struct rig_world world;
+        if (!rig_world_set(&world, value))
+            return rig_wrong_use("sweep", "no such choice: ", value);
+        sweep->settings[sweep->n_settings++] = value;
         return 0;
     }
     if ((value = rig_value_of("--behind", argc, argv, at)) && rig_parse_count(value, RIG_MAX_OPS, &number)) {

@@ -76,6 +76,7 @@ struct cow_slot_view cow_check_slot(const struct cow_pool *pool, uint32_t slot)
         .image = it->image,
         .paved_bytes = it->paved_bytes,
         .extension_bytes = it->extension_bytes,
+        .window_bytes = it->window_bytes,
         .extension_fd = it->extension_fd,
         .live = it->state == COW_SLOT_LIVE,
         .idle = it->state == COW_SLOT_IDLE,

@@ -11,8 +11,9 @@ struct cow_slot_view {
     uint8_t *base;
     const struct cow_image *image; /* what the slot maps, NULL for none */
     uint64_t paved_bytes;          /* E, 0 when nothing is mapped */
-    uint64_t extension_bytes;      /* of the extension file */
-    int extension_fd;
+    uint64_t extension_bytes;      /* open past E: the length of the extension file */
+    uint64_t window_bytes;         /* past E: under guard markers, until opened */
+    int extension_fd;              /* -1: growth needs none */
     bool live, idle, retired, lost; /* none of them: bare */
 };
 
