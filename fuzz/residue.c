@@ -106,7 +106,8 @@ static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_by
                     slot, (uintmax_t)n_resident, (uintmax_t)(n_bytes / page_bytes));
 }
 
-/* What a tenant grew into, and was shut again: whatever is left there would be seen when it is opened. */
+/* What a tenant grew into, and was shut again: whatever is left there would be seen when it is opened. (Where there is a guard marker,
+ * there is nothing else; probes look for the markers.) */
 static void check_shut_part(struct rig_run *run, uint32_t slot, uint64_t begin, uint64_t end)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
@@ -129,7 +130,7 @@ void rig_check_idle(struct rig_run *run, uint32_t slot)
         return;
     check_initial_part(run, slot, it->paved_bytes);
     if (run->geometry.growth != COW_GROWTH_TRUNCATE)
-        check_shut_part(run, slot, it->paved_bytes, it->reached_bytes);
+        check_shut_part(run, slot, it->paved_bytes + it->window_bytes, it->reached_bytes);
 }
 
 /* In place. What the subject has made of the slack since is its own business. */
