@@ -394,12 +394,20 @@ static int rec_open(const struct rig_geometry *geometry, struct rig_subject **re
     static const char *const growths[] = {[COW_GROWTH_TRUNCATE] = "COW_GROWTH_TRUNCATE",
                                           [COW_GROWTH_PROTECT] = "COW_GROWTH_PROTECT",
                                           [COW_GROWTH_GUARD] = "COW_GROWTH_GUARD"};
+    static const char *const resets[] = {[COW_RESET_DISCARD] = "COW_RESET_DISCARD",
+                                         [COW_RESET_COPYBACK] = "COW_RESET_COPYBACK",
+                                         [COW_RESET_DEFERRED] = "COW_RESET_DEFERRED",
+                                         [COW_RESET_ADAPTIVE] = "COW_RESET_ADAPTIVE"};
     emit("begin(&(const struct cow_pool_config){.n_slots = %u, .max_bytes = %ju, .guard_bytes = %ju,",
          geometry->n_slots, (uintmax_t)geometry->max_bytes, (uintmax_t)geometry->guard_bytes);
     emit("                                      .unit_bytes = %ju, .image_join_bytes = %ju,",
          (uintmax_t)geometry->unit_bytes, (uintmax_t)geometry->join_bytes);
-    emit("                                      .growth = %s, .guard_window_bytes = %ju});", growths[geometry->growth],
+    emit("                                      .growth = %s, .guard_window_bytes = %ju,", growths[geometry->growth],
          (uintmax_t)geometry->window_bytes);
+    emit("                                      .reset = %s, .copy_whole_bytes = %ju,", resets[geometry->reset],
+         (uintmax_t)geometry->whole_bytes);
+    emit("                                      .queue_slots = %u, .resident_bytes = %ju});", geometry->queue_slots,
+         (uintmax_t)geometry->resident_bytes);
     rec.max_bytes = geometry->max_bytes;
     *ret_subject = &rec.subject;
     return rig_subject_model.open(geometry, &rec.model);

@@ -28,11 +28,13 @@ static void arm_for_opening(struct rig_run *run)
 static bool is_lied_to(const struct rig_run *run)
 {
     static const enum rig_call relied_on[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_MPROTECT, RIG_CALL_FCNTL,
-                                              RIG_CALL_PWRITE};
+                                              RIG_CALL_PWRITE,  RIG_CALL_PROCESS_MADVISE, RIG_CALL_PAGEMAP_SCAN};
     const enum cow_growth growth = run->geometry.growth;
     for (size_t i = 0; run->kernel && i < sizeof relied_on / sizeof *relied_on; i++) {
         if ((relied_on[i] == RIG_CALL_FTRUNCATE && growth != COW_GROWTH_TRUNCATE) ||
-            (relied_on[i] == RIG_CALL_MPROTECT && growth != COW_GROWTH_PROTECT))
+            (relied_on[i] == RIG_CALL_MPROTECT && growth != COW_GROWTH_PROTECT) ||
+            (relied_on[i] == RIG_CALL_PROCESS_MADVISE && !rig_defers(run)) ||
+            (relied_on[i] == RIG_CALL_PAGEMAP_SCAN && !rig_copies_back(run)))
             continue;
         const struct rig_armed *armed = &run->kernel->calls[relied_on[i]];
         if (armed->how == RIG_LIES && armed->for_ever && armed->nth == 1)
@@ -166,6 +168,13 @@ void rig_may_retire(struct rig_run *run, uint32_t slots, uint32_t n_at_most)
     run->may_retire.n_at_most = n_at_most;
 }
 
+void rig_may_also_retire(struct rig_run *run, uint32_t slots)
+{
+    run->may_retire.slots |= slots;
+    for (; slots; slots &= slots - 1)
+        run->may_retire.n_at_most++;
+}
+
 void rig_begin_faults(struct rig_run *run)
 {
     const struct rig_planned_fault *fault = run->options->fault;
@@ -189,13 +198,14 @@ static bool may_become(enum rig_slot_state before, enum rig_slot_state now)
     return before != RIG_SLOT_LIVE && before != RIG_SLOT_LOST && (now == RIG_SLOT_RETIRED || now == RIG_SLOT_LOST);
 }
 
-static void adopt(struct rig_run *run)
+/* Of all slots but one, which has just been lent; COW_NO_SLOT: of all. */
+static void adopt(struct rig_run *run, uint32_t but)
 {
-    static const char *const names[] = {"bare", "idle", "live", "retired", "lost"};
+    static const char *const names[] = {"bare", "idle", "queued", "live", "retired", "lost"};
     uint32_t n_changed = 0;
     for (uint32_t i = 0; i < run->geometry.n_slots && run->ops->slot_state && !run->failed; i++) {
         const enum rig_slot_state before = run->slots[i].state, now = run->ops->slot_state(run->subject, i);
-        if (before == now)
+        if (before == now || i == but)
             continue;
         if (may_become(before, now) && run->may_retire.slots >> i & 1 && ++n_changed <= run->may_retire.n_at_most)
             rig_place_retired(run, i, now);
@@ -203,6 +213,18 @@ static void adopt(struct rig_run *run)
             rig_diverge(run, "fault", names[now], "a kernel call has failed, and slot %u, which was %s, is %s", i,
                         names[before], names[now]);
     }
+}
+
+void rig_adopt_cleaned(struct rig_run *run, uint32_t lent)
+{
+    struct cow_stats now = {0};
+    if (!rig_defers(run) || !(run->options->foreign_faults || (run->kernel && run->kernel->n_fired)))
+        return;
+    adopt(run, lent);
+    /* The one that was lent may have been among them, and was mapped anew: only the subject knows. */
+    if (run->may_retire.slots >> lent & 1 && run->slots[lent].state == RIG_SLOT_IDLE &&
+        run->ops->stats(run->subject, &now) == COW_OK && now.n_repaved > run->counted.n_repaved)
+        rig_place_retired(run, lent, RIG_SLOT_RETIRED);
 }
 
 void rig_end_faults(struct rig_run *run)
@@ -213,7 +235,7 @@ void rig_end_faults(struct rig_run *run)
     forget_planned(run);
     if (run->failed || !run->subject || !((kernel && kernel->n_fired) || run->options->foreign_faults))
         return;
-    adopt(run);
+    adopt(run, COW_NO_SLOT);
     if (kernel && kernel->n_mapped_bytes > run->n_mapped_bytes)
         check_nothing_left(run, kernel->n_open);
 }
@@ -258,7 +280,7 @@ bool rig_is_fault(const struct rig_run *run, int model, int subject)
 struct rig_outcome rig_failed(struct rig_run *run, int subject)
 {
     if (run->subject && !run->failed)
-        adopt(run);
+        adopt(run, COW_NO_SLOT);
     return (struct rig_outcome){.kind = RIG_OUTCOME_ERROR, .refusal = -subject};
 }
 

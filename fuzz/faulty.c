@@ -114,7 +114,8 @@ static const struct rig_armed *fail(struct rig_faulty *kernel, enum rig_call cal
     kernel->n_of_call[call]++;
     const struct rig_armed *of_call = trip(&kernel->calls[call]), *of_any = trip(&kernel->any);
     const struct rig_armed *fault = of_call ? of_call : of_any;
-    if (!fault || (fault->how == RIG_FALLS_SHORT && call != RIG_CALL_PWRITE))
+    if (!fault || (fault->how == RIG_FALLS_SHORT && call != RIG_CALL_PWRITE && call != RIG_CALL_PROCESS_MADVISE &&
+                   call != RIG_CALL_PAGEMAP_SCAN))
         return NULL;
     if (fault == of_any && kernel->n_told == 0)
         tell(kernel, fault, call);
@@ -199,6 +200,58 @@ static int faulty_mprotect(const struct cow_sys_table *self, void *at, size_t le
     if (fault->how == RIG_FAILS && half_bytes)
         (void)cow_sys_linux.mprotect(&cow_sys_linux, at, half_bytes, access);
     return fault->how == RIG_FAILS ? error : 0;
+}
+
+/* Of a call that is short, what it does; the lie: all is done, and nothing. */
+static int64_t faulty_process_madvise(const struct cow_sys_table *self, int process_fd, const struct iovec *ranges,
+                                      size_t n_ranges, enum cow_advice advice)
+{
+    int error;
+    int64_t n_all = 0;
+    size_t n_done = 0;
+    const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PROCESS_MADVISE, &error);
+    if (!fault)
+        return cow_sys_linux.process_madvise(&cow_sys_linux, process_fd, ranges, n_ranges, advice);
+    if (fault->how == RIG_FAILS)
+        return error;
+    for (size_t i = 0; i < n_ranges; i++)
+        n_all += (int64_t)ranges[i].iov_len;
+    if (fault->how == RIG_LIES)
+        return n_all;
+    while (n_done < n_ranges && n_done < fault->n_bytes) /* so many ranges, of the process itself */
+        n_done++;
+    return n_done ? cow_sys_linux.process_madvise(&cow_sys_linux, process_fd, ranges, n_done, advice) : 0;
+}
+
+/* Of a call that is short: it has room for so many stretches. The lie: nothing was found. */
+static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
+                               struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+{
+    int error;
+    const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PAGEMAP_SCAN, &error);
+    if (fault && fault->how == RIG_FAILS)
+        return error;
+    if (fault && fault->how == RIG_LIES) {
+        *ret_end = at + length_bytes;
+        return 0;
+    }
+    if (fault)
+        n_max = fault->n_bytes < 1 ? 1 : fault->n_bytes < n_max ? fault->n_bytes : n_max;
+    return cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, ret_stretches, n_max, ret_end);
+}
+
+static int faulty_open_process(const struct cow_sys_table *self)
+{
+    const int fd = cow_sys_linux.open_process(&cow_sys_linux);
+    self_of(self)->n_open += fd >= 0;
+    return fd;
+}
+
+static int faulty_open_pagemap(const struct cow_sys_table *self)
+{
+    const int fd = cow_sys_linux.open_pagemap(&cow_sys_linux);
+    self_of(self)->n_open += fd >= 0;
+    return fd;
 }
 
 static int faulty_ftruncate(const struct cow_sys_table *self, int fd, uint64_t length_bytes)
@@ -294,6 +347,10 @@ void rig_faulty_init(struct rig_faulty *kernel)
     kernel->table.mmap = faulty_mmap;
     kernel->table.munmap = faulty_munmap;
     kernel->table.madvise = faulty_madvise;
+    kernel->table.process_madvise = faulty_process_madvise;
+    kernel->table.pagemap_scan = faulty_pagemap_scan;
+    kernel->table.open_process = faulty_open_process;
+    kernel->table.open_pagemap = faulty_open_pagemap;
     kernel->table.mprotect = faulty_mprotect;
     kernel->table.ftruncate = faulty_ftruncate;
     kernel->table.memfd_create = faulty_memfd_create;

@@ -485,6 +485,12 @@ static void generate_world(struct sketch *sketch)
         world->probe = (uint8_t)below(sketch, RIG_N_PROBES);
     if (one_in(sketch, 2))
         world->growth = (uint8_t)below(sketch, RIG_N_GROWTHS);
+    if (one_in(sketch, 2))
+        world->reset = (uint8_t)below(sketch, RIG_N_RESETS);
+    if (world->reset >= RIG_RESET_DEFERRED)
+        world->queue = below(sketch, RIG_MAX_QUEUE + 1);
+    if (world->reset == RIG_RESET_ADAPTIVE && one_in(sketch, 4))
+        world->resident = (struct rig_size){RIG_RESIDENT_PAGES, RIG_UNIT_P};
     if (one_in(sketch, 8))
         world->kernel = RIG_KERNEL_EACH;
 }

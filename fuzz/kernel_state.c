@@ -48,10 +48,11 @@ static uint32_t count_own_files(const struct rig_run *run)
     return n;
 }
 
-/* Each slot has an extension file; or the pool has one file for spare mappings. */
+/* Each slot has an extension file, with growth=truncate. */
 static uint32_t count_pool_files(const struct rig_run *run)
 {
-    return run->geometry.growth == COW_GROWTH_TRUNCATE ? run->geometry.n_slots : 1;
+    return (run->geometry.growth == COW_GROWTH_TRUNCATE ? run->geometry.n_slots : 0) +
+           (run->ops->n_own_files ? run->ops->n_own_files(run->subject) : 0);
 }
 
 static void check_descriptors(struct rig_run *run)
@@ -69,6 +70,8 @@ static void check_descriptors(struct rig_run *run)
 
 uint64_t rig_extension_bytes(const struct rig_run *run, uint32_t slot)
 {
+    if (run->slots[slot].state == RIG_SLOT_QUEUED)
+        return run->slots[slot].queued_bytes;
     for (uint32_t i = 0; i < RIG_N_REGISTERS; i++) {
         const struct rig_lease *lease = &run->registers[i].held[0];
         if (lease->model && lease->slot == slot)
@@ -87,7 +90,7 @@ void rig_check_extension(struct rig_run *run, uint32_t slot)
     if (!rig_is_real(run) || run->geometry.growth != COW_GROWTH_TRUNCATE ||
         fstat(run->ops->extension_file(run->subject, slot), &status))
         return;
-    if (status.st_size && state != RIG_SLOT_LIVE)
+    if (status.st_size && state != RIG_SLOT_LIVE && state != RIG_SLOT_QUEUED)
         rig_suspect(run, "residue", "extension", "slot %u is free, and its extension file has %jd bytes", slot,
                     (intmax_t)status.st_size);
     else if ((uint64_t)status.st_size != expected)

@@ -67,17 +67,18 @@ void rig_note_image(struct rig_run *run, const struct rig_image *image)
 {
     const bool is_copy = !image->is_of_file || image->is_copied || !run->ops->image_from_file;
     struct stat status = {.st_ino = 0};
-    if (!rig_is_real(run))
-        return;
     struct rig_layout *layout = rig_allocate(run, sizeof *layout);
-    const int fd = is_copy ? run->ops->image_file(run->subject, image->subject) : image->file->range.fd;
-    (void)fstat(fd, &status); /* no file, then no inode is the right one */
     layout->next = run->layouts;
     layout->generation = image->generation;
     layout->model = image->model;
-    layout->inode = status.st_ino;
     lay_out(run, image, is_copy, layout);
     run->layouts = layout;
+    run->n_mapped_bytes += (int64_t)rig_view_bytes(run, image->generation);
+    if (!rig_is_real(run))
+        return;
+    const int fd = is_copy ? run->ops->image_file(run->subject, image->subject) : image->file->range.fd;
+    (void)fstat(fd, &status); /* no file, then no inode is the right one */
+    layout->inode = status.st_ino;
 }
 
 static const struct rig_layout *layout_of(const struct rig_run *run, uint32_t image_generation)
@@ -88,13 +89,20 @@ static const struct rig_layout *layout_of(const struct rig_run *run, uint32_t im
     return layout;
 }
 
+uint64_t rig_view_bytes(const struct rig_run *run, uint32_t image_generation)
+{
+    const struct rig_layout *layout = layout_of(run, image_generation);
+    if (!rig_copies_back(run) || !layout || layout->n_runs == 0)
+        return 0;
+    const uint64_t last_bytes = layout->runs[layout->n_runs - 1].end - layout->runs[layout->n_runs - 1].begin;
+    return layout->runs[layout->n_runs - 1].file_offset + last_bytes - layout->runs[0].file_offset;
+}
+
 const struct ref_image *rig_mapped_image(const struct rig_run *run, uint32_t slot)
 {
     const struct rig_layout *layout = layout_of(run, run->slots[slot].image_generation);
     return layout ? layout->model : NULL;
 }
-
-/* ---- what must be mapped ---- */
 
 /* ---- what must be mapped ---- */
 
@@ -195,7 +203,7 @@ static void add_slot(struct plan *plan, uint32_t slot)
 {
     const struct rig_run *run = plan->run;
     const enum rig_slot_state state = run->slots[slot].state;
-    if (state == RIG_SLOT_IDLE || state == RIG_SLOT_LIVE)
+    if (state == RIG_SLOT_IDLE || state == RIG_SLOT_QUEUED || state == RIG_SLOT_LIVE)
         add_paved(plan, slot);
     else
         (void)add(plan, slot, NOTHING, state == RIG_SLOT_LOST ? NULL : "bare", run->capacity_bytes);

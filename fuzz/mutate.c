@@ -162,7 +162,7 @@ static void take_world(const struct mutation *mutation)
 static void flip_header(const struct mutation *mutation)
 {
     struct rig_world *world = &mutation->program->world;
-    switch (below(mutation, 8)) {
+    switch (below(mutation, 9)) {
     case 0:
         world->n_slots = (uint8_t)(1 + below(mutation, 3));
         break;
@@ -184,6 +184,10 @@ static void flip_header(const struct mutation *mutation)
         break;
     case 6:
         world->growth = (uint8_t)below(mutation, RIG_N_GROWTHS);
+        break;
+    case 7:
+        world->reset = (uint8_t)below(mutation, RIG_N_RESETS);
+        world->queue = below(mutation, RIG_MAX_QUEUE + 1);
         break;
     default:
         world->sweep = below(mutation, 4) != 0;

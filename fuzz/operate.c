@@ -77,11 +77,13 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
     struct cow_memory memory;
     const uint64_t page_bytes = run->geometry.page_bytes;
     const int model = ref_instantiate(&run->model, image->model, initial_bytes, max_bytes, &lease.model);
-    if (model == COW_OK)
-        rig_may_retire(run,
-                       rig_slots_to_choose_from(run, image->subject ? image->generation : 0,
-                                                (initial_bytes + page_bytes - 1) / page_bytes * page_bytes),
-                       1);
+    if (model == COW_OK) {
+        const uint32_t image_generation = image->subject ? image->generation : 0;
+        const uint64_t paved_bytes = (initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
+        const uint32_t cleaned = rig_expect_lease(run, image_generation, paved_bytes);
+        rig_may_retire(run, rig_slots_to_choose_from(run, image_generation, paved_bytes), 1);
+        rig_may_also_retire(run, cleaned);
+    }
     const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
     const bool is_fault = rig_is_fault(run, model, subject);
     if (is_fault || !rig_same_result(run, model, subject)) {
@@ -96,6 +98,7 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
         memory.slot < run->geometry.n_slots) {
         lease.slot = memory.slot;
         lease.base = memory.base;
+        rig_adopt_cleaned(run, memory.slot);
         lease.previous_bytes = run->slots[lease.slot].accessible_bytes;
         lease.reached_bytes = run->slots[lease.slot].reached_bytes;
         lease.peak_bytes = ref_accessible_bytes(lease.model);
@@ -127,9 +130,10 @@ static void count_reset(struct rig_run *run, const struct rig_lease *lease)
 
 struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
 {
+    struct rig_ended ended = {.slot = 0};
     if (lease->model) {
         rig_may_retire(run, UINT32_C(1) << lease->slot, 1);
-        rig_expect_reset(run, lease);
+        ended = rig_begin_ending(run, lease);
         count_reset(run, lease);
         rig_settle_pins(run, lease);
         rig_place_release(run, lease);
@@ -137,21 +141,24 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
     const int model = ref_release(lease->model);
     lease->model = NULL;
     const int subject = run->ops->release(run->subject, lease->handle);
-    if (rig_is_fault(run, model, subject)) {
+    const bool is_fault = rig_is_fault(run, model, subject);
+    if (is_fault && !rig_defers(run)) {
         run->counted.n_failed_resets++;
         rig_check_retired(run, lease);
         return rig_failed(run, subject);
     }
     run->counted.n_resets += model == COW_OK;
-    (void)rig_same_result(run, model, subject);
-    return refused(model);
+    if (is_fault || (rig_same_result(run, model, subject) && model == COW_OK))
+        rig_expect_release(run, &ended);
+    return is_fault ? rig_failed(run, subject) : refused(model); /* if it is, a slot that was cleaned has failed */
 }
 
 static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
 {
+    struct rig_ended begun = {.slot = 0};
     if (lease->model) {
         rig_may_retire(run, UINT32_C(1) << lease->slot, 1);
-        rig_expect_reset(run, lease);
+        begun = rig_begin_ending(run, lease);
         count_reset(run, lease);
         rig_settle_pins(run, lease);
         lease->reached_bytes = lease->peak_bytes > lease->reached_bytes ? lease->peak_bytes : lease->reached_bytes;
@@ -167,7 +174,8 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
         return rig_failed(run, subject);
     }
     run->counted.n_resets += model == COW_OK;
-    (void)rig_same_result(run, model, subject);
+    if (rig_same_result(run, model, subject) && model == COW_OK)
+        rig_expect_reset(run, &begun);
     return refused(model);
 }
 
@@ -293,8 +301,8 @@ static void check_dead_bytes(struct rig_run *run)
 
 struct rig_outcome rig_flush(struct rig_run *run)
 {
-    const uint32_t stripped = rig_expect_flush(run);
-    rig_may_retire(run, stripped, run->geometry.n_slots);
+    const uint32_t cleaned = rig_expect_cleaning(run), stripped = rig_expect_flush(run);
+    rig_may_retire(run, cleaned | stripped, run->geometry.n_slots);
     const int subject = run->ops->flush(run->subject);
     const bool is_fault = rig_is_fault(run, COW_OK, subject);
     if (!is_fault && !rig_same_result(run, COW_OK, subject))

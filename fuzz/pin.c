@@ -66,7 +66,7 @@ uint32_t rig_count_pins(const struct rig_run *run)
     return n;
 }
 
-static struct rig_outcome pin(struct rig_run *run, const struct rig_op *op, const struct rig_lease *lease)
+static struct rig_outcome pin(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
     uint64_t offset, length_bytes;
@@ -91,6 +91,10 @@ static struct rig_outcome pin(struct rig_run *run, const struct rig_op *op, cons
                            .then = copy(run, lease, offset, (uint64_t)n)};
     run->pins = it;
     run->changed = true;
+    if (run->ops->taint) { /* as whoever uses vmsplice must */
+        lease->is_tainted = true;
+        (void)rig_same_result(run, COW_OK, run->ops->taint(run->subject, lease->handle));
+    }
     return ok;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* Which slot the pool has promised to choose, and which kernel calls each operation may make. The model follows where the pool
+/* Which slot the pool has promised to choose, and which kernel calls each operation may make (resets: cleaning.c). The model follows where the pool
  * puts an instance; here is checked that it was entitled to, and that the fast path was fast: a silent copy, a lost
  * warm slot, or a call too many is a divergence as well. */
 #include "kernel_view.h"
@@ -10,7 +10,7 @@
 
 /* ---- kernel calls ---- */
 
-static void expect(struct rig_run *run, enum cow_call call, uint64_t n)
+void rig_expect_calls(struct rig_run *run, enum cow_call call, uint64_t n)
 {
     run->n_expected[call] += n;
 }
@@ -26,7 +26,7 @@ void rig_check_calls(struct rig_run *run)
     uint64_t n_calls[COW_N_CALLS];
     if (!run->ops->calls || !run->ops->promises_placement || run->failed)
         return;
-    const bool is_exact = !run->options->foreign_faults && !(run->kernel && run->kernel->n_fired);
+    const bool is_exact = !run->trimmed && !run->options->foreign_faults && !(run->kernel && run->kernel->n_fired);
     run->ops->calls(run->subject, n_calls); /* nothing but operations makes calls: the next one counts from here */
     for (int call = 0; call < COW_N_CALLS && !run->failed && is_exact; call++)
         if (n_calls[call] - run->n_calls[call] != run->n_expected[call])
@@ -35,6 +35,7 @@ void rig_check_calls(struct rig_run *run)
                         (uintmax_t)run->n_expected[call]);
     memcpy(run->n_calls, n_calls, sizeof run->n_calls);
     memset(run->n_expected, 0, sizeof run->n_expected);
+    run->trimmed = false;
 }
 
 /* ---- images ---- */
@@ -69,23 +70,32 @@ void rig_expect_image(struct rig_run *run, const struct rig_image *image)
 {
     if (image->model->n_runs == 0)
         return;
-    expect(run, COW_CALL_FCNTL, 1);
+    rig_expect_calls(run, COW_CALL_FCNTL, 1);
+    rig_expect_calls(run, COW_CALL_MMAP, rig_copies_back(run)); /* to look at, when it is copied */
     const bool is_from_file = image->is_of_file && run->ops->image_from_file;
     if (is_from_file && !image->is_copied) { /* mapped on trial */
-        expect(run, COW_CALL_MMAP, 1);
-        expect(run, COW_CALL_MUNMAP, 1);
+        rig_expect_calls(run, COW_CALL_MMAP, 1);
+        rig_expect_calls(run, COW_CALL_MUNMAP, 1);
         return;
     }
     const uint64_t n_chunks = (image->model->run_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES;
-    expect(run, COW_CALL_MEMFD_CREATE, 1);
-    expect(run, COW_CALL_PREAD, is_from_file ? n_chunks : 0);
-    expect(run, COW_CALL_PWRITE, n_chunks + count_shared(image));
+    rig_expect_calls(run, COW_CALL_MEMFD_CREATE, 1);
+    rig_expect_calls(run, COW_CALL_PREAD, is_from_file ? n_chunks : 0);
+    rig_expect_calls(run, COW_CALL_PWRITE, n_chunks + count_shared(image));
+}
+
+/* Nobody maps it any more. */
+static void expect_destruction(struct rig_run *run, uint32_t image_generation)
+{
+    rig_expect_calls(run, COW_CALL_CLOSE, 1);
+    rig_expect_calls(run, COW_CALL_MUNMAP, rig_copies_back(run));
+    run->n_mapped_bytes -= (int64_t)rig_view_bytes(run, image_generation);
 }
 
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file)
 {
     if (has_file && count_slots_mapping(run, image_generation) == 0)
-        expect(run, COW_CALL_CLOSE, 1);
+        expect_destruction(run, image_generation);
     for (uint32_t i = 0; i < run->geometry.n_slots; i++)
         if (run->slots[i].image_generation == image_generation)
             run->slots[i].image_is_dead = true;
@@ -98,7 +108,7 @@ static void unmap_image(struct rig_run *run, struct rig_slot *slot)
     slot->image_generation = 0;
     if (image_generation && slot->image_is_dead && slot->image_has_file &&
         count_slots_mapping(run, image_generation) == 0)
-        expect(run, COW_CALL_CLOSE, 1);
+        expect_destruction(run, image_generation);
     slot->image_is_dead = slot->image_has_file = false;
 }
 
@@ -110,8 +120,8 @@ uint32_t rig_expect_flush(struct rig_run *run)
         if (slot->state != RIG_SLOT_IDLE || !slot->image_is_dead)
             continue;
         if (run->capacity_bytes) {
-            expect(run, COW_CALL_MMAP, 1);
-            expect(run, COW_CALL_MADVISE, 1);
+            rig_expect_calls(run, COW_CALL_MMAP, 1);
+            rig_expect_calls(run, COW_CALL_MADVISE, 1);
         }
         unmap_image(run, slot);
         slot->state = RIG_SLOT_BARE;
@@ -147,55 +157,21 @@ uint64_t rig_dead_bytes(const struct rig_run *run)
 
 /* ---- leases ---- */
 
-static uint64_t round_up(const struct rig_run *run, uint64_t n_bytes)
-{
-    const uint64_t page_bytes = run->geometry.page_bytes;
-    return (n_bytes + page_bytes - 1) / page_bytes * page_bytes;
-}
-
-/* [begin, end) beyond E is opened or shut. */
-static void expect_access(struct rig_run *run, const struct rig_slot *slot, uint64_t begin, uint64_t end)
-{
-    const uint64_t window_bytes = slot->window_bytes;
-    if (run->geometry.growth == COW_GROWTH_TRUNCATE) {
-        expect(run, COW_CALL_FTRUNCATE, begin != end);
-    } else {
-        expect(run, COW_CALL_MADVISE, begin < end && begin < window_bytes);
-        expect(run, COW_CALL_MPROTECT, begin < end && end > window_bytes);
-    }
-}
-
-void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes)
-{
-    const struct rig_slot *slot = &run->slots[lease->slot];
-    const uint64_t paved_bytes = slot->paved_bytes;
-    expect_access(run, slot, round_up(run, old_bytes) - paved_bytes, round_up(run, new_bytes) - paved_bytes);
-}
-
-void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease)
-{
-    const struct rig_slot *slot = &run->slots[lease->slot];
-    const uint64_t paved_bytes = slot->paved_bytes;
-    const uint64_t extension_bytes = ref_accessible_bytes(lease->model) - paved_bytes;
-    /* What is past E a file's end and guard markers take with them; to shut it keeps it. */
-    const bool is_kept = run->geometry.growth != COW_GROWTH_TRUNCATE && extension_bytes > slot->window_bytes;
-    run->discarded |= UINT32_C(1) << lease->slot;
-    expect(run, COW_CALL_MADVISE, paved_bytes + (is_kept ? extension_bytes : 0) > 0);
-    expect_access(run, slot, 0, extension_bytes);
-}
-
 static bool is_warm(const struct rig_slot *slot, uint32_t image_generation, uint64_t paved_bytes)
 {
     return slot->state == RIG_SLOT_IDLE && slot->image_generation == image_generation &&
            slot->paved_bytes == paved_bytes;
 }
 
-/* The pool's promise: a warm slot, else a bare one, else the one idle longest, else one that an error took out of service. */
+/* The pool's promise: a warm slot, else a bare one, else, after what waits was cleaned, a warm one or the one idle longest, else one
+ * that an error took out of service. */
 static const char *check_choice(const struct rig_run *run, const struct rig_slot *chosen, uint32_t image_generation,
                                 uint64_t paved_bytes)
 {
     if (chosen->state == RIG_SLOT_LIVE || chosen->state == RIG_SLOT_LOST)
         return chosen->state == RIG_SLOT_LIVE ? "live" : "lost";
+    if (chosen->state == RIG_SLOT_QUEUED)
+        return "queued";
     if (is_warm(chosen, image_generation, paved_bytes))
         return NULL;
     for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
@@ -207,6 +183,8 @@ static const char *check_choice(const struct rig_run *run, const struct rig_slot
             return "retired";
         if (slot->state == RIG_SLOT_BARE && chosen->state == RIG_SLOT_IDLE)
             return "bare";
+        if (slot->state == RIG_SLOT_QUEUED && chosen->state != RIG_SLOT_BARE)
+            return "queued";
         if (slot->state == RIG_SLOT_IDLE && chosen->state == RIG_SLOT_IDLE && slot->idle_since < chosen->idle_since)
             return "oldest";
     }
@@ -242,13 +220,13 @@ static void expect_paving(struct rig_run *run, const struct rig_lease *lease, ui
 {
     const bool is_guarded = run->geometry.growth == COW_GROWTH_GUARD && paved_bytes < run->capacity_bytes;
     const uint64_t zero_bytes = paved_bytes + (is_guarded ? run->geometry.window_bytes : 0);
-    expect(run, COW_CALL_FTRUNCATE, before == RIG_SLOT_RETIRED && run->geometry.growth == COW_GROWTH_TRUNCATE);
+    rig_expect_calls(run, COW_CALL_FTRUNCATE, before == RIG_SLOT_RETIRED && run->geometry.growth == COW_GROWTH_TRUNCATE);
     if (run->capacity_bytes == 0)
         return;
-    expect(run, COW_CALL_MMAP,
+    rig_expect_calls(run, COW_CALL_MMAP,
            (zero_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
                (zero_bytes < run->capacity_bytes));
-    expect(run, COW_CALL_MADVISE, (before == RIG_SLOT_IDLE ? 3u : 4u) + is_guarded);
+    rig_expect_calls(run, COW_CALL_MADVISE, (before == RIG_SLOT_IDLE ? 3u : 4u) + is_guarded);
 }
 
 static uint64_t first_data_page(const struct rig_run *run, const struct rig_image *image)
@@ -265,7 +243,8 @@ static uint64_t first_data_page(const struct rig_run *run, const struct rig_imag
 static void check_mapping(struct rig_run *run, const struct rig_lease *lease)
 {
     uint8_t page;
-    if (!run->ops->residency || !lease->image.subject || lease->image.model->data_end_bytes == 0)
+    if (!run->ops->residency || !lease->image.subject || lease->image.model->data_end_bytes == 0 ||
+        run->slots[lease->slot].keeps_pages)
         return;
     const uint64_t offset = first_data_page(run, &lease->image);
     if (offset + run->geometry.page_bytes > lease->model->initial_bytes)
@@ -305,7 +284,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
     const char *better = run->ops->promises_placement ? check_choice(run, slot, image_generation, paved_bytes) : NULL;
     if (better) {
         rig_diverge(run, "placement", better,
-                    "slot %u was chosen, against the promised order (warm, bare, longest idle, retired)", lease->slot);
+                    "slot %u was chosen, against the promised order (warm, bare, cleaned, longest idle, retired)", lease->slot);
         return;
     }
     const bool was_warm = is_warm(slot, image_generation, paved_bytes);
@@ -322,6 +301,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
         .image_generation = image_generation,
         .image_has_file = lease->image.subject && lease->image.model->n_runs,
         .paved_bytes = paved_bytes,
+        .keeps_pages = was_warm && slot->keeps_pages,
         .window_bytes = was_warm ? slot->window_bytes : window_of(run, lease->slot, paved_bytes),
     };
     check_base(run, lease);
@@ -335,6 +315,22 @@ void rig_place_retired(struct rig_run *run, uint32_t slot, enum rig_slot_state s
     it->paved_bytes = it->window_bytes = 0;
     it->state = state;
     run->model.n_slots -= state == RIG_SLOT_LOST;
+}
+
+/* Whether a slot can be lent for this image and E without being mapped anew, or one that was never mapped. */
+static bool has_ready(const struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        has = has || run->slots[i].state == RIG_SLOT_BARE || is_warm(&run->slots[i], image_generation, paved_bytes);
+    return has;
+}
+
+uint32_t rig_expect_lease(struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes)
+{
+    if (!run->ops->promises_placement || has_ready(run, image_generation, paved_bytes))
+        return 0;
+    return rig_expect_cleaning(run);
 }
 
 void rig_place_release(struct rig_run *run, const struct rig_lease *lease)

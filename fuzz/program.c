@@ -133,15 +133,12 @@ bool rig_world_set(struct rig_world *world, const char *setting)
 
 static const char *world_unbuilt(const struct rig_world *world)
 {
-    static const char *const reset[] = {NULL, "reset=copyback", "reset=deferred", "reset=adaptive"};
     if (world->n_lanes > 1)
         return "lanes";
-    if (reset[world->reset])
-        return reset[world->reset];
-    if (world->resident.n)
-        return "resident";
-    if (world->queue)
-        return "queue";
+    if (world->resident.n && !(world->resident.n == RIG_RESIDENT_PAGES && world->resident.unit == RIG_UNIT_P))
+        return "resident= other than 2P";
+    if (world->queue > RIG_MAX_QUEUE)
+        return "queue= above 3";
     return world->warm ? "warm" : NULL;
 }
 

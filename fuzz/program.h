@@ -131,11 +131,15 @@ struct rig_world {
     struct rig_size max;  /* the pool's largest memory */
     struct rig_size unit; /* granule of lengths, at least 1 */
     struct rig_size guard;
-    struct rig_size resident; /* 0: unset, as are the next two; they belong to modes that are not built yet */
-    uint32_t queue, warm;
+    struct rig_size resident; /* 0: unset, as are the next two */
+    uint32_t queue, warm;     /* warm is not built */
     uint32_t enabled; /* bit k: operations of kind k may appear; swarm testing. Always holds RIG_ALWAYS_ENABLED,
                          RIG_FORK only when asked for */
 };
+
+/* What the binary form can say of these. */
+#define RIG_MAX_QUEUE 3
+#define RIG_RESIDENT_PAGES 2
 
 struct rig_program {
     struct rig_world world;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* What a tenant leaves behind. From its end on, until it is lent again, nobody touches a slot: so nothing of its initial part may be
- * resident, and what is, or lies in the files behind it, must be the image and zeros. Looked at before anything is loaded. */
+ * resident, unless the image was copied back into it, and what is, or lies in the files behind it, must be the image and zeros. Looked at before anything is loaded. */
 #include "kernel_view.h"
 #include "state.h"
 
@@ -100,7 +100,7 @@ static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_by
             n_resident += is_present ? next - first : 0;
         }
     }
-    if (n_resident)
+    if (n_resident && !run->slots[slot].keeps_pages)
         rig_suspect(run, "resident", "initial",
                     "slot %u was wiped, and nobody has touched it since, but %ju of its first %ju pages are resident",
                     slot, (uintmax_t)n_resident, (uintmax_t)(n_bytes / page_bytes));

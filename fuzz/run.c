@@ -119,6 +119,10 @@ static void set_up_geometry(struct rig_run *run)
     static const enum cow_growth growths[RIG_N_GROWTHS] = {[RIG_GROWTH_TRUNCATE] = COW_GROWTH_TRUNCATE,
                                                            [RIG_GROWTH_PROTECT] = COW_GROWTH_PROTECT,
                                                            [RIG_GROWTH_GUARD] = COW_GROWTH_GUARD};
+    static const enum cow_reset resets[RIG_N_RESETS] = {[RIG_RESET_DISCARD] = COW_RESET_DISCARD,
+                                                        [RIG_RESET_COPYBACK] = COW_RESET_COPYBACK,
+                                                        [RIG_RESET_DEFERRED] = COW_RESET_DEFERRED,
+                                                        [RIG_RESET_ADAPTIVE] = COW_RESET_ADAPTIVE};
     const struct rig_world *world = &run->program->world;
     struct rig_geometry *geometry = &run->geometry;
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -130,6 +134,10 @@ static void set_up_geometry(struct rig_run *run)
     geometry->join_bytes = RIG_JOIN_PAGES * page_bytes;
     geometry->growth = growths[world->growth];
     geometry->window_bytes = RIG_WINDOW_PAGES * page_bytes;
+    geometry->reset = resets[world->reset];
+    geometry->whole_bytes = RIG_WHOLE_PAGES * page_bytes;
+    geometry->queue_slots = world->queue;
+    geometry->resident_bytes = rig_size_bytes(run, world->resident);
     run->capacity_bytes = (geometry->max_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->guard_bytes = (geometry->guard_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->stride_bytes = run->capacity_bytes + run->guard_bytes ? run->capacity_bytes + run->guard_bytes : page_bytes;

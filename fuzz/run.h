@@ -16,6 +16,9 @@
 /* How much of a memory beyond its initial length has guard markers, with growth=guard: so that programs grow past it. */
 #define RIG_WINDOW_PAGES 3
 
+/* Memories of at most so much are copied back whole, with reset=copyback and adaptive. */
+#define RIG_WHOLE_PAGES 2
+
 struct rig_kind_counters {
     uint64_t n_ok, n_refused, n_noop, n_trapped, n_failed;
 };

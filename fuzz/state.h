@@ -55,6 +55,7 @@ struct rig_lease {
     uint32_t slot;
     uint64_t previous_bytes; /* the accessible end of the slot's tenant before */
     uint64_t reached_bytes;  /* how far that one could reach at most, and this one before it was reset */
+    bool is_tainted;         /* the kernel may hold on to its pages */
     uint64_t peak_bytes;     /* how far it could reach at most so far */
     uint8_t *base;
 };
@@ -74,6 +75,9 @@ struct rig_slot {
     uint64_t accessible_bytes; /* of the last tenant, at its end */
     uint64_t reached_bytes;    /* and at its peak */
     uint64_t idle_since;
+    bool keeps_pages;      /* the image was copied back into them */
+    bool must_discard;     /* queued: its private pages too */
+    uint64_t queued_bytes; /* of a slot that is queued: how much past E is still open */
 };
 
 /* Who wrote where: for reports. */
@@ -128,6 +132,7 @@ struct rig_run {
     } may_retire;
     struct rig_outcome opening; /* what became of making the subject while its first faults were armed */
     bool expects_nothing;       /* the subject cannot meet a fault that the program has */
+    bool trimmed;               /* idle slots have given up pages: whose, and with which calls, is not foreseen */
     bool is_over;               /* there is no subject, rightly: nothing more can be done */
     struct rig_pin *pins;
     int scratch_fd;         /* for host calls; -1 until needed */
@@ -158,6 +163,10 @@ void rig_close_kernel(struct rig_run *run);
 void rig_begin_faults(struct rig_run *run);
 /* What follows may lose so many of these slots (bit i: slot i) to an error; until said otherwise none. */
 void rig_may_retire(struct rig_run *run, uint32_t slots, uint32_t n_at_most);
+/* And these: each of them, if it comes to that. */
+void rig_may_also_retire(struct rig_run *run, uint32_t slots);
+/* Slots that had to be cleaned before one could be lent: some are out of service, perhaps. */
+void rig_adopt_cleaned(struct rig_run *run, uint32_t lent);
 /* The operation is over: what the subject made of faults is looked at, and taken over. */
 void rig_end_faults(struct rig_run *run);
 struct rig_outcome rig_operate_fault(struct rig_run *run, const struct rig_op *op);
@@ -229,11 +238,32 @@ void rig_probe(struct rig_run *run);
 struct rig_outcome rig_guest_access(struct rig_run *run, struct rig_lease *lease, struct rig_access *access);
 int64_t rig_lowest_offset(const struct rig_run *run);
 
+/* ---- cleaning.c ---- */
+/* What a reset leaves to be told about. */
+struct rig_ended {
+    uint32_t slot;
+    uint64_t extension_bytes; /* how far past E it had grown */
+    bool is_tainted;
+    struct cow_stats before;
+};
+/* Whether images are copied back into slots. */
+bool rig_copies_back(const struct rig_run *run);
+/* Whether slots that are released may have to wait. */
+bool rig_defers(const struct rig_run *run);
+void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes);
+struct rig_ended rig_begin_ending(struct rig_run *run, const struct rig_lease *lease);
+/* When it is done: in place, and at the end of a lease. */
+void rig_expect_reset(struct rig_run *run, const struct rig_ended *reset);
+void rig_expect_release(struct rig_run *run, const struct rig_ended *reset);
+/* All that waits is cleaned. Bit i: slot i. */
+uint32_t rig_expect_cleaning(struct rig_run *run);
+
 /* ---- placement.c ---- */
+void rig_expect_calls(struct rig_run *run, enum cow_call call, uint64_t n);
+/* A slot is about to be lent for this image and E. Bit i: slot i had to be cleaned before. */
+uint32_t rig_expect_lease(struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes);
 void rig_expect_image(struct rig_run *run, const struct rig_image *image);
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file);
-void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes);
-void rig_expect_reset(struct rig_run *run, const struct rig_lease *lease);
 /* Bit i: slot i is to lose a dead image. */
 uint32_t rig_expect_flush(struct rig_run *run);
 /* Bit i: slot i may be chosen for this image and E. */
@@ -250,6 +280,8 @@ uint64_t rig_dead_bytes(const struct rig_run *run);
 void rig_check_statistics(struct rig_run *run);
 
 /* ---- mappings.c ---- */
+/* How much of the image's file the subject maps to copy from; 0: it does not copy. */
+uint64_t rig_view_bytes(const struct rig_run *run, uint32_t image_generation);
 /* A new image: which of its pages must be mapped, and of which file. */
 void rig_note_image(struct rig_run *run, const struct rig_image *image);
 /* What the slot maps, dropped or not; NULL: only zeros. */

@@ -18,12 +18,17 @@ struct rig_geometry {
     uint64_t page_bytes; /* the host's */
     enum cow_growth growth;
     uint64_t window_bytes; /* growth guard: how much beyond the initial length has guard markers */
+    enum cow_reset reset;
+    uint64_t whole_bytes;    /* a memory of at most so many is copied back whole */
+    uint32_t queue_slots;    /* how many slots wait to be cleaned together; 0: as many as the subject likes */
+    uint64_t resident_bytes; /* what idle slots may keep; 0: as much as the subject likes */
 };
 
 /* In which a slot can be. After a failed kernel call only the subject knows. */
 enum rig_slot_state {
     RIG_SLOT_BARE,    /* maps nothing that anybody could reach */
     RIG_SLOT_IDLE,    /* mapped, clean, and not lent */
+    RIG_SLOT_QUEUED,  /* mapped, not clean yet, and not lent */
     RIG_SLOT_LIVE,    /* lent */
     RIG_SLOT_RETIRED, /* as bare, after an error; used again when no other is left */
     RIG_SLOT_LOST,    /* never used again */
@@ -100,6 +105,12 @@ struct rig_subject_ops {
      * and of the file that holds an image's data; -1: it has none. Both, or neither. */
     int (*extension_file)(struct rig_subject *subject, uint32_t slot);
     int (*image_file)(struct rig_subject *subject, void *image);
+    /* How many descriptors it has open beside these. */
+    uint32_t (*n_own_files)(struct rig_subject *subject);
+    /* The lease has given its memory to the kernel. NULL: the subject never copies an image back. */
+    int (*taint)(struct rig_subject *subject, uint64_t handle);
+    /* Of a slot that is queued: whether more waits than what it grew into. */
+    bool (*must_discard)(struct rig_subject *subject, uint32_t slot);
     /* With growth=guard: how much of a slot that is paved has guard markers, or had them before it grew. */
     uint64_t (*window)(struct rig_subject *subject, uint32_t slot);
     /* The address range of the whole subject; after close, nothing may be mapped in it. */

@@ -39,6 +39,10 @@ static int pool_open(const struct rig_geometry *geometry, struct rig_subject **r
         .image_join_bytes = geometry->join_bytes,
         .growth = geometry->growth,
         .guard_window_bytes = geometry->window_bytes,
+        .reset = geometry->reset,
+        .copy_whole_bytes = geometry->whole_bytes,
+        .queue_slots = geometry->queue_slots,
+        .resident_bytes = geometry->resident_bytes,
     };
     struct rig_pool_subject *it = calloc(1, sizeof *it);
     if (!it)
@@ -194,6 +198,8 @@ static enum rig_slot_state pool_slot_state(struct rig_subject *subject, uint32_t
     const struct cow_slot_view it = cow_check_slot(pool_of(subject), slot);
     if (it.lost)
         return RIG_SLOT_LOST;
+    if (it.queued)
+        return RIG_SLOT_QUEUED;
     return it.live ? RIG_SLOT_LIVE : it.idle ? RIG_SLOT_IDLE : it.retired ? RIG_SLOT_RETIRED : RIG_SLOT_BARE;
 }
 
@@ -331,7 +337,8 @@ static const char *refusals_in_child(struct cow_pool *pool, uint64_t handle)
         cow_instance_memory(pool, instance(handle), &memory) != COW_FORKED ||
         cow_instance_grow(pool, instance(handle), 0, &old_bytes) != COW_FORKED ||
         cow_instance_reset(pool, instance(handle)) != COW_FORKED ||
-        cow_instance_release(pool, instance(handle)) != COW_FORKED || cow_pool_flush(pool) != COW_FORKED ||
+        cow_instance_release(pool, instance(handle)) != COW_FORKED ||
+        cow_instance_taint_io(pool, instance(handle)) != COW_FORKED || cow_pool_flush(pool) != COW_FORKED ||
         cow_image_create(pool, 0, NULL, 0, &image) != COW_FORKED ||
         cow_image_from_file(pool, 0, &range, &image) != COW_FORKED ||
         cow_image_from_wasm(pool, NULL, 0, 0, &image, NULL, NULL) != COW_FORKED ||
@@ -382,6 +389,8 @@ static const char *pool_in_child(struct rig_subject *subject, uint64_t handle)
     for (uint32_t i = 0; i < view->n_slots && !broken; i++)
         if (cow_check_slot(pool, i).extension_fd >= 0)
             broken = "a child has inherited an extension file";
+    if (!broken && cow_check_pool(pool).n_files)
+        broken = "a child has inherited descriptors of the pool";
     if (!broken && cow_pool_close(pool) != COW_FORKED)
         broken = "closing the pool in a child was not refused";
     return broken ? broken : holes_in_child(view, lost);
@@ -396,6 +405,7 @@ static void pool_describe(struct rig_subject *subject, uint32_t slot, uint64_t o
             (uintmax_t)it.extension_bytes,
             it.live      ? "live"
             : it.idle    ? "idle"
+            : it.queued  ? "queued"
             : it.retired ? "retired"
                          : "bare",
             it.image ? ", maps an image" : ", maps no image");
@@ -433,6 +443,9 @@ const struct rig_subject_ops rig_subject_pool = {
     .residue = pool_residue,
     .extension_file = rig_pool_extension_file,
     .image_file = rig_pool_image_file,
+    .n_own_files = rig_pool_n_own_files,
+    .taint = rig_pool_taint,
+    .must_discard = rig_pool_must_discard,
     .window = rig_pool_window,
     .range = pool_range,
     .in_child = pool_in_child,

@@ -32,6 +32,12 @@ static void add_shard(struct cow_stats *stats, struct cow_shard *shard)
     stats->n_grows += load(&shard->n_grows);
     stats->n_resets += load(&shard->n_resets);
     stats->n_failed_resets += load(&shard->n_failed_resets);
+    stats->n_let_go += load(&shard->n_cleaned[COW_LET_GO]);
+    stats->n_copied += load(&shard->n_cleaned[COW_COPIED]);
+    stats->n_fell_back += load(&shard->n_cleaned[COW_FELL_BACK]);
+    stats->n_deferred += load(&shard->n_deferred);
+    stats->n_trims += load(&shard->n_trims);
+    cow_shard_count_waiting(shard, &stats->n_queued, &stats->idle_bytes);
     add_calls(stats, &shard->sys);
 }
 
@@ -65,6 +71,8 @@ struct cow_pool_view cow_check_pool(const struct cow_pool *pool)
         .stride_bytes = geometry->stride_bytes,
         .page_bytes = geometry->page_bytes,
         .n_slots = geometry->n_slots,
+        .n_files =
+            (uint32_t)(pool->spare_fd >= 0) + (pool->cleaning.pagemap_fd >= 0) + (pool->cleaning.process_fd >= 0),
     };
 }
 
@@ -75,11 +83,14 @@ struct cow_slot_view cow_check_slot(const struct cow_pool *pool, uint32_t slot)
         .base = it->base,
         .image = it->image,
         .paved_bytes = it->paved_bytes,
+        .private_bytes = it->private_bytes,
         .extension_bytes = it->extension_bytes,
         .window_bytes = it->window_bytes,
         .extension_fd = it->extension_fd,
         .live = it->state == COW_SLOT_LIVE,
         .idle = it->state == COW_SLOT_IDLE,
+        .queued = it->state == COW_SLOT_QUEUED,
+        .must_discard = it->must_discard,
         .retired = it->state == COW_SLOT_RETIRED,
         .lost = it->lost,
     };
@@ -143,7 +154,7 @@ static const char *check_live(const struct cow_pool *pool, const struct cow_slot
 static const char *check_slot(const struct cow_pool *pool, const struct cow_slot *slot)
 {
     const bool live = slot->state == COW_SLOT_LIVE;
-    const bool mapped = live || slot->state == COW_SLOT_IDLE;
+    const bool mapped = live || slot->state == COW_SLOT_IDLE || slot->state == COW_SLOT_QUEUED;
     const struct cow_sys_table *table = pool->sys.table;
     const bool has_file = pool->geometry.growth == COW_GROWTH_TRUNCATE;
     const int64_t file_bytes = has_file ? table->file_bytes(table, slot->extension_fd) : (int64_t)slot->extension_bytes;
@@ -157,6 +168,10 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
         return "(S2) a window of guard markers reaches past the capacity";
     if (slot->state == COW_SLOT_IDLE && slot->extension_bytes)
         return "(S1) an idle slot is open past its initial part";
+    if (slot->state == COW_SLOT_QUEUED && !cow_reset_is_due(slot))
+        return "(S7) a slot waits to be cleaned, and is clean";
+    if (slot->private_bytes > slot->paved_bytes)
+        return "(S1) a slot keeps more pages than it has";
     if (slot->extension_bytes % pool->geometry.page_bytes)
         return "(S2) the accessible end is not a whole number of host pages";
     if (slot->state != COW_SLOT_RETIRED && file_bytes != (int64_t)slot->extension_bytes && !is_unanswered(file_bytes))
@@ -166,6 +181,8 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
 
 static const char *check_lists(const struct cow_pool *pool, struct cow_shard *shard, uint32_t *n_listed)
 {
+    uint64_t idle_bytes = 0;
+    uint32_t n_queued = 0;
     for (int state = 0; state <= COW_SLOT_RETIRED; state++) {
         const struct cow_slot *previous = NULL;
         for (const struct cow_slot *slot = shard->lists[state].first; slot; previous = slot, slot = slot->next) {
@@ -176,13 +193,17 @@ static const char *check_lists(const struct cow_pool *pool, struct cow_shard *sh
             if (slot->previous != previous) /* in a ring too: one of its slots is come to from two */
                 return "(D1) a list of slots is broken";
             ++*n_listed;
+            n_queued += state == COW_SLOT_QUEUED;
+            idle_bytes += state == COW_SLOT_IDLE ? slot->private_bytes : 0;
             if ((state == COW_SLOT_IDLE) != cow_shard_has_warm(shard, slot))
                 return "(D2) idle slots and warm slots are not the same";
         }
         if (shard->lists[state].last != previous)
             return "(D1) a list of slots is broken";
     }
-    return NULL;
+    return n_queued == shard->n_queued && idle_bytes == shard->idle_bytes
+               ? NULL
+               : "(D4) a shard miscounts what waits, or what idle slots keep";
 }
 
 /* Of a copy. The kernel may not answer. */

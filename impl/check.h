@@ -11,10 +11,12 @@ struct cow_slot_view {
     uint8_t *base;
     const struct cow_image *image; /* what the slot maps, NULL for none */
     uint64_t paved_bytes;          /* E, 0 when nothing is mapped */
+    uint64_t private_bytes;        /* of it: what the last reset has kept */
     uint64_t extension_bytes;      /* open past E: the length of the extension file */
     uint64_t window_bytes;         /* past E: under guard markers, until opened */
     int extension_fd;              /* -1: growth needs none */
-    bool live, idle, retired, lost; /* none of them: bare */
+    bool live, idle, queued, retired, lost; /* none of them: bare */
+    bool must_discard;                      /* queued: its private pages too, not only what it grew into */
 };
 
 struct cow_pool_view {
@@ -24,6 +26,7 @@ struct cow_pool_view {
     uint64_t stride_bytes;
     uint64_t page_bytes;
     uint32_t n_slots;
+    uint32_t n_files; /* open descriptors that are not a slot's or an image's */
 };
 
 struct cow_pool_view cow_check_pool(const struct cow_pool *pool);

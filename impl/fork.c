@@ -59,7 +59,8 @@ static void seal_off(struct cow_pool *pool)
     for (uint32_t i = 0; i < geometry->n_slots; i++) {
         struct cow_slot *slot = &pool->slots[i];
         /* A lost slot is what is left of a paved one: what it still maps is nobody's, and what it does not is a hole. */
-        const bool may_have_holes = slot->state == COW_SLOT_IDLE || slot->state == COW_SLOT_LIVE || slot->has_hole;
+        const bool may_have_holes = slot->state == COW_SLOT_IDLE || slot->state == COW_SLOT_QUEUED ||
+                                    slot->state == COW_SLOT_LIVE || slot->has_hole;
         cow_slot_close(slot, &pool->sys);
         if (may_have_holes &&
             geometry->capacity_bytes) /* bare and retired slots are inherited as they are: inaccessible */

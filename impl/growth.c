@@ -93,16 +93,26 @@ uint64_t cow_growth_kept_bytes(const struct cow_slot *slot, const struct cow_geo
     return slot->paved_bytes + (is_taken ? 0 : slot->extension_bytes);
 }
 
-int cow_growth_close(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+static int close_from(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint64_t begin)
 {
-    int result;
+    int result = 0;
     if (slot->extension_bytes == 0)
         return 0;
     if (geometry->growth == COW_GROWTH_TRUNCATE)
         result = cow_sys_ftruncate(sys, slot->extension_fd, 0);
-    else
-        result = set_access(slot, sys, 0, slot->extension_bytes, COW_ACCESS_NONE);
+    else if (begin < slot->extension_bytes)
+        result = set_access(slot, sys, begin, slot->extension_bytes, COW_ACCESS_NONE);
     if (!result)
         slot->extension_bytes = 0;
     return result;
+}
+
+int cow_growth_close(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    return close_from(slot, geometry, sys, 0);
+}
+
+int cow_growth_close_rest(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    return close_from(slot, geometry, sys, slot->window_bytes);
 }

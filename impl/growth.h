@@ -27,5 +27,7 @@ int cow_growth_open(struct cow_slot *slot, const struct cow_geometry *geometry, 
 uint64_t cow_growth_kept_bytes(const struct cow_slot *slot, const struct cow_geometry *geometry);
 /* Moves the accessible end back to E; no call if it is there. On an error it is anywhere. */
 int cow_growth_close(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
+/* The same when the guard markers are back already. */
+int cow_growth_close_rest(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
 
 #endif

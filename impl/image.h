@@ -41,6 +41,7 @@ struct cow_image_set {
     uint64_t page_bytes;
     uint64_t join_bytes;
     uint64_t max_bytes; /* the largest extent allowed */
+    bool has_views;     /* images are copied back */
     uint64_t n_made;    /* images so far; guarded by the lock, as is all that follows */
     uint64_t n_held;    /* images not dropped, and what they and the others hold */
     uint64_t held_bytes;
@@ -63,6 +64,8 @@ struct cow_image {
     int fd;          /* -1 when there are no runs */
     uint64_t extent_bytes;
     uint64_t file_bytes; /* of all runs */
+    const uint8_t *view; /* the file from the first run's bytes on, for copying back; NULL: there is none */
+    uint64_t view_bytes;
     uint32_t n_runs;
     struct cow_run runs[];
 };
@@ -87,6 +90,16 @@ void cow_image_ref(struct cow_image *image);
 void cow_image_unref(struct cow_image *image);
 /* Gives up the caller's reference and marks the image dead. */
 void cow_image_bury(struct cow_image *image);
+
+/* Copies the image over [begin, end) of a memory at base, or only its runs if the rest is zero already. Needs a view, or no runs. */
+void cow_image_copy(const struct cow_image *image, uint8_t *base, uint64_t begin, uint64_t end, bool only_runs);
+/* Whether [begin, end) of a memory at base is as the image. Needs a view, or no runs. */
+bool cow_image_equals(const struct cow_image *image, const uint8_t *base, uint64_t begin, uint64_t end);
+/* Whether it can be copied: not one that its owner may truncate. */
+static inline bool cow_image_can_be_copied(const struct cow_image *image)
+{
+    return !image || image->n_runs == 0 || image->view;
+}
 
 /* Maps the runs over zero memory at base, which must be at least extent_bytes long. */
 int cow_image_map(const struct cow_image *image, struct cow_sys *sys, uint8_t *base);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Lending slots: instantiate, grow, reset, release. */
 #include "fork.h"
+#include "queue.h"
 
 /* In the order that cowpool.h promises. */
 static int check_instance_config(const struct cow_pool *pool, const struct cow_instance_config *config)
@@ -18,13 +19,25 @@ static int check_instance_config(const struct cow_pool *pool, const struct cow_i
     return COW_OK;
 }
 
+/* What waits to be cleaned is cleaned before a slot that maps something else is taken: one of them may be warm. */
+static struct cow_slot *take_of(struct cow_pool *pool, struct cow_shard *shard,
+                                const struct cow_instance_config *config, uint64_t paved_bytes)
+{
+    struct cow_slot *slot = cow_shard_take(shard, config->image, paved_bytes);
+    if (!slot && cow_shard_has_full_queue(shard, 1)) {
+        (void)cow_queue_flush(pool, shard); /* what could not be cleaned is retired, and another is taken */
+        slot = cow_shard_take(shard, config->image, paved_bytes);
+    }
+    return slot ? slot : cow_shard_take_idle(shard);
+}
+
 /* The hinted shard first, then the others in turn; retired slots when nothing else is left anywhere. */
 static struct cow_slot *take(struct cow_pool *pool, const struct cow_instance_config *config, uint64_t paved_bytes)
 {
     const uint32_t n = pool->n_shards, first = config->shard_hint % n;
     struct cow_slot *slot = NULL;
     for (uint32_t i = 0; i < n && !slot; i++)
-        slot = cow_shard_take(&pool->shards[(first + i) % n], config->image, paved_bytes);
+        slot = take_of(pool, &pool->shards[(first + i) % n], config, paved_bytes);
     for (uint32_t i = 0; i < n && !slot; i++)
         slot = cow_shard_take_retired(&pool->shards[(first + i) % n]);
     return slot;
@@ -170,6 +183,24 @@ int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint6
     return COW_OK;
 }
 
+static void count_reset(struct cow_shard *shard, int result, enum cow_cleaned how)
+{
+    cow_shard_count(result ? &shard->n_failed_resets : &shard->n_resets);
+    if (!result)
+        cow_shard_count(&shard->n_cleaned[how]);
+}
+
+int cow_instance_taint_io(struct cow_pool *pool, struct cow_instance instance)
+{
+    if (cow_pool_is_forked(pool))
+        return COW_FORKED;
+    struct cow_slot *slot = cow_pool_find(pool, instance);
+    if (!slot)
+        return COW_STALE;
+    slot->tainted = true;
+    return COW_OK;
+}
+
 int cow_instance_reset(struct cow_pool *pool, struct cow_instance instance)
 {
     if (cow_pool_is_forked(pool))
@@ -178,8 +209,9 @@ int cow_instance_reset(struct cow_pool *pool, struct cow_instance instance)
     if (!slot)
         return COW_STALE;
     struct cow_shard *shard = cow_pool_shard_of(pool, slot);
-    const int result = cow_slot_reset(slot, &pool->geometry, &shard->sys);
-    cow_shard_count(result ? &shard->n_failed_resets : &shard->n_resets);
+    enum cow_cleaned how;
+    const int result = cow_slot_reset(slot, &pool->geometry, &pool->cleaning, &shard->sys, &how);
+    count_reset(shard, result, how);
     if (result)
         give_back(shard, slot);
     return result;
@@ -197,8 +229,13 @@ int cow_instance_release(struct cow_pool *pool, struct cow_instance instance)
         !atomic_compare_exchange_strong_explicit(&slot->lease, &lease, 0, memory_order_relaxed, memory_order_relaxed))
         return COW_STALE;
     struct cow_shard *shard = cow_pool_shard_of(pool, slot);
-    const int result = cow_slot_end(slot, &pool->geometry, &shard->sys);
-    cow_shard_count(result ? &shard->n_failed_resets : &shard->n_resets);
+    enum cow_cleaned how;
+    int result = cow_slot_end(slot, &pool->geometry, &pool->cleaning, &shard->sys, &how);
+    count_reset(shard, result, how);
+    if (slot->state == COW_SLOT_QUEUED)
+        cow_shard_count(&shard->n_deferred);
     give_back(shard, slot);
+    if (result == 0 && pool->cleaning.reset >= COW_RESET_DEFERRED)
+        result = cow_queue_see_to(pool, shard);
     return result;
 }

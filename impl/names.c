@@ -43,12 +43,14 @@ const char *cow_call_name(enum cow_call call)
         [COW_CALL_MMAP] = "mmap",
         [COW_CALL_MUNMAP] = "munmap",
         [COW_CALL_MADVISE] = "madvise",
+        [COW_CALL_PROCESS_MADVISE] = "process_madvise",
         [COW_CALL_MPROTECT] = "mprotect",
         [COW_CALL_FTRUNCATE] = "ftruncate",
         [COW_CALL_MEMFD_CREATE] = "memfd_create",
         [COW_CALL_FCNTL] = "fcntl",
         [COW_CALL_PWRITE] = "pwrite",
         [COW_CALL_PREAD] = "pread",
+        [COW_CALL_PAGEMAP_SCAN] = "pagemap_scan",
         [COW_CALL_CLOSE] = "close",
     };
     return (unsigned)call < COW_N_CALLS ? names[call] : "unknown";

@@ -4,6 +4,7 @@
 
 #include "fork.h"
 #include "invariant.h"
+#include "queue.h"
 #include "selftest.h"
 
 #include <errno.h>
@@ -11,16 +12,23 @@
 
 /* ---- creation ---- */
 
+static uint64_t or_default(uint64_t value, uint64_t value_if_zero)
+{
+    return value ? value : value_if_zero;
+}
+
 static int check_config(const struct cow_pool_config *config)
 {
     if (config->n_slots == 0 || config->n_slots > COW_MAX_SLOTS || config->max_bytes > COW_MAX_MEMORY_BYTES ||
         config->guard_bytes > COW_MAX_GUARD_BYTES || config->n_shards > COW_MAX_SHARDS ||
         config->unit_bytes > COW_MAX_MEMORY_BYTES || config->image_join_bytes > COW_MAX_MEMORY_BYTES)
         return COW_CONFIG;
-    if ((unsigned)config->growth > COW_GROWTH_GUARD || config->guard_window_bytes > COW_MAX_MEMORY_BYTES)
-        return COW_CONFIG;
-    if (config->reset != COW_RESET_DISCARD)
+    if ((unsigned)config->growth > COW_GROWTH_GUARD || (unsigned)config->reset > COW_RESET_ADAPTIVE)
         return COW_UNSUPPORTED;
+    if (config->guard_window_bytes > COW_MAX_MEMORY_BYTES)
+        return COW_CONFIG;
+    if (config->copy_whole_bytes > COW_MAX_MEMORY_BYTES || config->queue_slots > COW_MAX_SLOTS)
+        return COW_CONFIG;
     return COW_OK;
 }
 
@@ -28,7 +36,7 @@ static int check_config(const struct cow_pool_config *config)
 static int compute_geometry(const struct cow_pool_config *config, uint64_t page_bytes, struct cow_geometry *geometry)
 {
     const uint64_t guard_bytes = cow_round_up(config->guard_bytes, page_bytes);
-    const uint64_t window_bytes = config->guard_window_bytes ? config->guard_window_bytes : COW_GUARD_WINDOW_BYTES;
+    const uint64_t window_bytes = or_default(config->guard_window_bytes, COW_GUARD_WINDOW_BYTES);
     *geometry =
         (struct cow_geometry){.page_bytes = page_bytes, .n_slots = config->n_slots, .growth = config->growth};
     geometry->window_bytes = config->growth == COW_GROWTH_GUARD ? cow_round_up(window_bytes, page_bytes) : 0;
@@ -90,9 +98,12 @@ static void spend_mappings(struct cow_pool *pool)
 
 void cow_pool_close_files(struct cow_pool *pool)
 {
-    if (pool->spare_fd >= 0)
-        (void)cow_sys_close(&pool->sys, pool->spare_fd); /* the descriptor is gone whatever it says (close(2)) */
-    pool->spare_fd = -1;
+    int *const fds[] = {&pool->spare_fd, &pool->cleaning.pagemap_fd, &pool->cleaning.process_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        if (*fds[i] >= 0)
+            (void)cow_sys_close(&pool->sys, *fds[i]); /* the descriptor is gone whatever it says (close(2)) */
+        *fds[i] = -1;
+    }
 }
 
 static void close_slots(struct cow_pool *pool, uint32_t n_slots)
@@ -100,7 +111,6 @@ static void close_slots(struct cow_pool *pool, uint32_t n_slots)
     while (n_slots-- > 0)
         cow_slot_close(&pool->slots[n_slots], &pool->sys);
     free(pool->slots);
-    cow_pool_close_files(pool);
 }
 
 static int open_slots(struct cow_pool *pool)
@@ -150,13 +160,29 @@ static int open_shards(struct cow_pool *pool)
     return 0;
 }
 
+/* What the kernel cannot do, or not for this process, resets do without: see reset.h. */
+static void set_up_cleaning(struct cow_pool *pool, const struct cow_pool_config *config)
+{
+    const struct cow_sys_table *table = pool->sys.table;
+    struct cow_cleaning *cleaning = &pool->cleaning;
+    cleaning->reset = config->reset;
+    cleaning->whole_bytes = or_default(config->copy_whole_bytes, COW_COPY_WHOLE_BYTES);
+    cleaning->resident_bytes = or_default(config->resident_bytes, COW_RESIDENT_BYTES) / pool->n_shards;
+    cleaning->queue_slots = (uint32_t)or_default(config->queue_slots, COW_QUEUE_SLOTS);
+    if (config->reset == COW_RESET_COPYBACK || config->reset == COW_RESET_ADAPTIVE)
+        cleaning->pagemap_fd = table->open_pagemap(table);
+    if (config->reset == COW_RESET_DEFERRED || config->reset == COW_RESET_ADAPTIVE)
+        cleaning->process_fd = table->open_process(table);
+}
+
 static int init(struct cow_pool *pool, const struct cow_pool_config *config)
 {
     int result = cow_image_set_init(&pool->images, pool, pool->sys.table, pool->geometry.page_bytes,
-                                    config->image_join_bytes ? config->image_join_bytes : COW_IMAGE_JOIN_BYTES,
-                                    config->max_bytes);
+                                    or_default(config->image_join_bytes, COW_IMAGE_JOIN_BYTES), config->max_bytes);
     if (result)
         return result;
+    pool->images.has_views = config->reset == COW_RESET_COPYBACK || config->reset == COW_RESET_ADAPTIVE;
+    set_up_cleaning(pool, config);
     result = open_shards(pool);
     if (result)
         goto fail_images;
@@ -179,6 +205,7 @@ fail_reservation:
 fail_shards:
     close_shards(pool, pool->n_shards);
 fail_images:
+    cow_pool_close_files(pool);
     cow_image_set_destroy(&pool->images);
     return result;
 }
@@ -188,14 +215,14 @@ int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_
     const struct cow_sys_table *table = config->sys ? config->sys : &cow_sys_linux;
     int result = check_config(config);
     if (result == COW_OK)
-        result = cow_selftest(table, config->growth);
+        result = cow_selftest(table, config->growth, config->reset);
     if (result != COW_OK)
         return result;
     struct cow_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return -ENOMEM;
     pool->sys.table = table;
-    pool->spare_fd = -1;
+    pool->spare_fd = pool->cleaning.pagemap_fd = pool->cleaning.process_fd = -1;
     pool->max_bytes = config->max_bytes;
     pool->unit_bytes = config->unit_bytes ? config->unit_bytes : 1;
     pool->n_shards = config->n_shards ? config->n_shards : 1;
@@ -264,6 +291,10 @@ int cow_pool_flush(struct cow_pool *pool)
     int first_error = 0;
     if (cow_pool_is_forked(pool))
         return COW_FORKED;
+    for (uint32_t i = 0; i < pool->n_shards; i++) {
+        const int result = cow_queue_flush(pool, &pool->shards[i]);
+        first_error = first_error ? first_error : result;
+    }
     for (uint32_t i = 0; i < pool->geometry.n_slots; i++) {
         struct cow_slot *slot = &pool->slots[i];
         struct cow_shard *shard = cow_pool_shard_of(pool, slot);
@@ -323,6 +354,7 @@ int cow_pool_close(struct cow_pool *pool)
     close_slots(pool, pool->geometry.n_slots);
     close_shards(pool, pool->n_shards);
     cow_image_set_destroy(&pool->images);
+    cow_pool_close_files(pool);
     free(pool);
     return forked ? COW_FORKED : COW_OK;
 }

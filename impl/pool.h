@@ -18,6 +18,7 @@
 
 struct cow_pool {
     struct cow_geometry geometry;
+    struct cow_cleaning cleaning;
     const volatile uint64_t *cookie; /* (P2) */
     uint64_t max_bytes;
     uint64_t unit_bytes; /* at least 1 */

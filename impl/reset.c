@@ -4,20 +4,206 @@
 #include "growth.h"
 
 #include <errno.h>
+#include <string.h>
 
-static int discard(const struct cow_slot *slot, struct cow_sys *sys, uint64_t length_bytes)
+/* ---- letting go ---- */
+
+static int discard(const struct cow_slot *slot, struct cow_sys *sys, uint64_t begin, uint64_t end)
 {
     int result;
-    if (length_bytes == 0) /* a call with no length would be an error with some kernels, and is a waste with all */
+    if (begin == end) /* a call with no length would be an error with some kernels, and is a waste with all */
         return 0;
-    result = cow_sys_madvise(sys, slot->base, length_bytes, COW_ADVICE_DISCARD);
+    result = cow_sys_madvise(sys, slot->base + begin, end - begin, COW_ADVICE_DISCARD);
     /* Locked memory (mlockall(2)) refuses the plain advice with EINVAL and restores nothing; asking in this order keeps the
      * common case at one call. */
-    return result == -EINVAL ? cow_sys_madvise(sys, slot->base, length_bytes, COW_ADVICE_DISCARD_LOCKED) : result;
+    return result == -EINVAL ? cow_sys_madvise(sys, slot->base + begin, end - begin, COW_ADVICE_DISCARD_LOCKED)
+                             : result;
+}
+
+static void forget_private(struct cow_slot *slot)
+{
+    slot->private_bytes = 0;
+    slot->must_discard = false;
+    slot->history = (struct cow_history){.n_leases = 0};
 }
 
 int cow_reset_discard(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
 {
-    const int result = discard(slot, sys, cow_growth_kept_bytes(slot, geometry));
+    const int result = discard(slot, sys, 0, cow_growth_kept_bytes(slot, geometry));
+    if (result)
+        return result;
+    forget_private(slot);
+    return cow_growth_close(slot, geometry, sys);
+}
+
+/* ---- copying over ---- */
+
+/* What the copies found. */
+struct found {
+    uint64_t n_private, n_differing; /* pages */
+};
+
+/* Copies over one stretch; or, page by page, over what differs in it. */
+static void copy_stretch(const struct cow_slot *slot, uint64_t page_bytes, const struct cow_stretch *stretch,
+                         bool is_audit, struct found *found)
+{
+    const uint64_t begin = (uint64_t)(stretch->begin - slot->base), end = (uint64_t)(stretch->end - slot->base);
+    if (!is_audit || stretch->is_zero_page) {
+        cow_image_copy(slot->image, slot->base, begin, end, stretch->is_zero_page);
+        found->n_private += stretch->is_zero_page ? 0 : (end - begin) / page_bytes;
+        return;
+    }
+    for (uint64_t at = begin; at < end; at += page_bytes) {
+        found->n_private++;
+        if (cow_image_equals(slot->image, slot->base, at, at + page_bytes))
+            continue;
+        found->n_differing++;
+        cow_image_copy(slot->image, slot->base, at, at + page_bytes, false);
+    }
+}
+
+/* Whether the kernel's answer can be: stretches in the range asked for, whole pages, ascending. Else nothing of it is believed. */
+static bool is_sane(const struct cow_stretch *stretches, int n, uint8_t *begin, uint8_t *end, uint8_t *walked,
+                    uint64_t page_bytes)
+{
+    const uint8_t *at = begin;
+    for (int i = 0; i < n; at = stretches[i].end, i++)
+        if (stretches[i].begin < at || stretches[i].end <= stretches[i].begin || stretches[i].end > walked ||
+            (uint64_t)(stretches[i].begin - begin) % page_bytes || (uint64_t)(stretches[i].end - begin) % page_bytes)
+            return false;
+    return walked > begin && walked <= end;
+}
+
+static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const struct cow_cleaning *cleaning,
+                      struct cow_sys *sys, bool is_audit, struct found *found)
+{
+    enum { N_STRETCHES = 64 };
+    struct cow_stretch stretches[N_STRETCHES];
+    uint8_t *at = slot->base, *const end = slot->base + slot->paved_bytes;
+    while (at < end) { /* the rest, if there were more stretches than there was room for */
+        uint8_t *walked = at;
+        const int n = cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at), stretches, N_STRETCHES,
+                                           &walked);
+        if (n < 0)
+            return n;
+        if (n > N_STRETCHES || !is_sane(stretches, n, at, end, walked, page_bytes))
+            return -EIO;
+        for (int i = 0; i < n; i++)
+            copy_stretch(slot, page_bytes, &stretches[i], is_audit, found);
+        at = walked;
+    }
+    return 0;
+}
+
+/* Makes [0, E) equal to the image by writing to it, and keeps the pages. On an error nothing is known of it. */
+static int copy_back(struct cow_slot *slot, uint64_t page_bytes, const struct cow_cleaning *cleaning,
+                     struct cow_sys *sys, bool is_audit, struct found *found)
+{
+    if (slot->paved_bytes > cleaning->whole_bytes)
+        return copy_found(slot, page_bytes, cleaning, sys, is_audit, found);
+    cow_image_copy(slot->image, slot->base, 0, slot->paved_bytes, false);
+    found->n_private = slot->paved_bytes / page_bytes;
+    return 0;
+}
+
+static bool can_copy(const struct cow_slot *slot, const struct cow_cleaning *cleaning)
+{
+    return !slot->tainted && cow_image_can_be_copied(slot->image) &&
+           (slot->paved_bytes <= cleaning->whole_bytes || cleaning->pagemap_fd >= 0);
+}
+
+/* ---- which of the two ---- */
+
+/* Of [0, E) only: COW_COPIED, or why not. */
+static enum cow_cleaned copy(struct cow_slot *slot, const struct cow_geometry *geometry,
+                             const struct cow_cleaning *cleaning, struct cow_sys *sys)
+{
+    struct found found = {0, 0};
+    const bool adapts = cleaning->reset == COW_RESET_ADAPTIVE && slot->paved_bytes > cleaning->whole_bytes;
+    const bool is_audit = adapts && cow_history_is_audit(&slot->history);
+    if (!can_copy(slot, cleaning) || copy_back(slot, geometry->page_bytes, cleaning, sys, is_audit, &found))
+        return COW_FELL_BACK;
+    slot->private_bytes = found.n_private * geometry->page_bytes;
+    if (adapts && cow_history_add(&slot->history, found.n_private, is_audit, found.n_differing))
+        return COW_LET_GO;
+    return COW_COPIED;
+}
+
+static bool copies(const struct cow_cleaning *cleaning)
+{
+    return cleaning->reset == COW_RESET_COPYBACK || cleaning->reset == COW_RESET_ADAPTIVE;
+}
+
+/* What is past E, when [0, E) is clean. */
+static int close_grown(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+{
+    const int result = discard(slot, sys, slot->paved_bytes, cow_growth_kept_bytes(slot, geometry));
     return result ? result : cow_growth_close(slot, geometry, sys);
+}
+
+int cow_reset_now(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
+                  struct cow_sys *sys, enum cow_cleaned *ret_how)
+{
+    *ret_how = copies(cleaning) ? copy(slot, geometry, cleaning, sys) : COW_LET_GO;
+    return *ret_how == COW_COPIED ? close_grown(slot, geometry, sys) : cow_reset_discard(slot, geometry, sys);
+}
+
+int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
+                         struct cow_sys *sys, enum cow_cleaned *ret_how)
+{
+    if (cleaning->reset == COW_RESET_DISCARD || cleaning->reset == COW_RESET_COPYBACK)
+        return cow_reset_now(slot, geometry, cleaning, sys, ret_how);
+    *ret_how = copies(cleaning) ? copy(slot, geometry, cleaning, sys) : COW_LET_GO;
+    slot->must_discard = *ret_how != COW_COPIED && slot->paved_bytes > 0;
+    return 0;
+}
+
+/* ---- many ---- */
+
+/* One call; true if it has done all. */
+static bool advise_all(struct cow_sys *sys, int process_fd, const struct iovec *ranges, size_t n_ranges,
+                       enum cow_advice advice)
+{
+    int64_t n_bytes = 0;
+    for (size_t i = 0; i < n_ranges; i++)
+        n_bytes += (int64_t)ranges[i].iov_len;
+    return n_ranges == 0 || cow_sys_process_madvise(sys, process_fd, ranges, n_ranges, advice) == n_bytes;
+}
+
+/* In two calls: all pages first, then markers where there are none any more, which needs no other flush of the TLB. */
+static bool let_go_together(struct cow_slot *const *slots, uint32_t n_slots, int process_fd, struct cow_sys *sys)
+{
+    struct iovec pages[COW_RESET_AT_ONCE], markers[COW_RESET_AT_ONCE];
+    size_t n_pages = 0, n_markers = 0;
+    for (uint32_t i = 0; i < n_slots; i++) {
+        const struct cow_slot *slot = slots[i];
+        const bool has_file = slot->extension_fd >= 0; /* and what is past E goes with its end */
+        const uint64_t begin = slot->must_discard ? 0 : slot->paved_bytes;
+        const uint64_t end = slot->paved_bytes + (has_file ? 0 : slot->extension_bytes);
+        const uint64_t in_window =
+            slot->extension_bytes < slot->window_bytes ? slot->extension_bytes : slot->window_bytes;
+        if (begin < end)
+            pages[n_pages++] = (struct iovec){slot->base + begin, end - begin};
+        if (in_window)
+            markers[n_markers++] = (struct iovec){slot->base + slot->paved_bytes, in_window};
+    }
+    return advise_all(sys, process_fd, pages, n_pages, COW_ADVICE_DISCARD) &&
+           advise_all(sys, process_fd, markers, n_markers, COW_ADVICE_GUARD);
+}
+
+void cow_reset_many(struct cow_slot *const *slots, uint32_t n_slots, const struct cow_geometry *geometry,
+                    const struct cow_cleaning *cleaning, struct cow_sys *sys, int *ret_results)
+{
+    const bool together = cleaning->process_fd >= 0 && let_go_together(slots, n_slots, cleaning->process_fd, sys);
+    for (uint32_t i = 0; i < n_slots; i++) {
+        struct cow_slot *slot = slots[i];
+        if (together) {
+            if (slot->must_discard)
+                forget_private(slot);
+            ret_results[i] = cow_growth_close_rest(slot, geometry, sys);
+        } else {
+            ret_results[i] = slot->must_discard ? cow_reset_discard(slot, geometry, sys)
+                                                : close_grown(slot, geometry, sys);
+        }
+    }
 }

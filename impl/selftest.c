@@ -12,6 +12,7 @@ struct bench {
     int image_fd, extension_fd, scratch_fd;
     uint8_t *image, *zero, *extension;
     enum cow_growth growth;
+    enum cow_reset reset;
 };
 
 #define PATTERN 0x5a
@@ -118,6 +119,42 @@ static int test_access(struct bench *bench, uint8_t *page)
     return all_bytes_are(page, bench->page_bytes, 0) ? COW_OK : COW_KERNEL;
 }
 
+/* Private pages are found. A kernel that cannot look is no liar: the pool goes without. */
+static int test_scan(struct bench *bench)
+{
+    const struct cow_sys_table *table = bench->sys.table;
+    const int fd = table->open_pagemap(table);
+    struct cow_stretch stretch = {.begin = NULL};
+    uint8_t *walked = bench->image;
+    if (fd < 0)
+        return COW_OK;
+    bench->image[0] = DIRT;
+    const int n = cow_sys_pagemap_scan(&bench->sys, fd, bench->image, bench->page_bytes, &stretch, 1, &walked);
+    (void)cow_sys_close(&bench->sys, fd);
+    const bool is_found = n == 1 && stretch.begin == bench->image && stretch.end == bench->image + bench->page_bytes &&
+                          !stretch.is_zero_page;
+    return n < 0 || is_found ? COW_OK : COW_KERNEL;
+}
+
+/* What is said to be done by one call is done for all. */
+static int test_batch(struct bench *bench)
+{
+    const struct cow_sys_table *table = bench->sys.table;
+    const struct iovec pages[] = {{bench->zero, bench->page_bytes}, {bench->image, bench->page_bytes}};
+    const int fd = table->open_process(table);
+    if (fd < 0)
+        return COW_OK;
+    memset(bench->zero, DIRT, bench->page_bytes);
+    memset(bench->image, DIRT, bench->page_bytes);
+    const int64_t n = cow_sys_process_madvise(&bench->sys, fd, pages, 2, COW_ADVICE_DISCARD);
+    (void)cow_sys_close(&bench->sys, fd);
+    if (n != (int64_t)(2 * bench->page_bytes))
+        return COW_OK; /* locked memory, or a kernel that does this for other processes only */
+    return all_bytes_are(bench->zero, bench->page_bytes, 0) && all_bytes_are(bench->image, bench->page_bytes, PATTERN)
+               ? COW_OK
+               : COW_KERNEL;
+}
+
 static int test_seal(struct bench *bench)
 {
     const uint8_t byte = DIRT;
@@ -189,6 +226,10 @@ static int run(struct bench *bench)
         result = test_discard(bench, bench->image, PATTERN);
     if (!result)
         result = bench->growth == COW_GROWTH_TRUNCATE ? test_extension(bench) : test_access(bench, bench->zero);
+    if (!result && (bench->reset == COW_RESET_COPYBACK || bench->reset == COW_RESET_ADAPTIVE))
+        result = test_scan(bench);
+    if (!result && (bench->reset == COW_RESET_DEFERRED || bench->reset == COW_RESET_ADAPTIVE))
+        result = test_batch(bench);
     if (!result)
         result = test_seal(bench);
     return result;
@@ -207,22 +248,24 @@ static void tear_down(struct bench *bench)
             (void)cow_sys_close(&bench->sys, *fd);
 }
 
-int cow_selftest(const struct cow_sys_table *table, enum cow_growth growth)
+int cow_selftest(const struct cow_sys_table *table, enum cow_growth growth, enum cow_reset reset)
 {
-    static atomic_bool linux_is_good[COW_GROWTH_GUARD + 1]; /* relaxed: at worst two threads test at the same time */
+    /* Relaxed: at worst two threads test at the same time. */
+    static atomic_bool linux_is_good[COW_GROWTH_GUARD + 1][COW_RESET_ADAPTIVE + 1];
     struct bench bench = {.sys.table = table,
                           .page_bytes = table->host_page_bytes(table),
                           .image_fd = -1,
                           .extension_fd = -1,
                           .scratch_fd = -1,
-                          .growth = growth};
-    if (table == &cow_sys_linux && atomic_load_explicit(&linux_is_good[growth], memory_order_relaxed))
+                          .growth = growth,
+                          .reset = reset};
+    if (table == &cow_sys_linux && atomic_load_explicit(&linux_is_good[growth][reset], memory_order_relaxed))
         return COW_OK;
     int result = set_up(&bench);
     if (!result)
         result = run(&bench);
     tear_down(&bench);
     if (table == &cow_sys_linux && result == COW_OK)
-        atomic_store_explicit(&linux_is_good[growth], true, memory_order_relaxed);
+        atomic_store_explicit(&linux_is_good[growth][reset], true, memory_order_relaxed);
     return result;
 }

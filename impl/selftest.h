@@ -8,6 +8,6 @@
 
 /* COW_OK, COW_KERNEL, or the errno of a call that failed. Leaves nothing behind. For cow_sys_linux the good result is
  * remembered for the life of the process; any other table is tested every time. */
-int cow_selftest(const struct cow_sys_table *table, enum cow_growth growth);
+int cow_selftest(const struct cow_sys_table *table, enum cow_growth growth, enum cow_reset reset);
 
 #endif

@@ -49,14 +49,16 @@ static struct cow_slot **bucket_of(struct cow_shard *shard, const struct cow_ima
     return &shard->buckets[(mixed >> 32) & (shard->n_buckets - 1)];
 }
 
+/* In front, or behind the first if it has no pages to give: whoever comes takes one that has. */
 static void bucket_insert(struct cow_shard *shard, struct cow_slot *slot)
 {
-    struct cow_slot **bucket = bucket_of(shard, slot->image, slot->paved_bytes);
-    slot->warm_previous = NULL;
-    slot->warm_next = *bucket;
-    if (*bucket)
-        (*bucket)->warm_previous = slot;
-    *bucket = slot;
+    struct cow_slot **bucket = bucket_of(shard, slot->image, slot->paved_bytes), *first = *bucket;
+    const bool is_second = first && slot->private_bytes == 0 && first->private_bytes;
+    slot->warm_previous = is_second ? first : NULL;
+    slot->warm_next = is_second ? first->warm_next : first;
+    if (slot->warm_next)
+        slot->warm_next->warm_previous = slot;
+    *(is_second ? &first->warm_next : bucket) = slot;
 }
 
 static void bucket_remove(struct cow_shard *shard, struct cow_slot *slot)
@@ -83,8 +85,11 @@ static struct cow_slot *take(struct cow_shard *shard, struct cow_slot *slot)
         return NULL;
     list_remove(&shard->lists[slot->state], slot);
     slot->listed = false;
-    if (slot->state == COW_SLOT_IDLE)
+    if (slot->state == COW_SLOT_IDLE) {
         bucket_remove(shard, slot);
+        shard->idle_bytes -= slot->private_bytes;
+    }
+    shard->n_queued -= slot->state == COW_SLOT_QUEUED;
     return slot;
 }
 
@@ -96,8 +101,6 @@ struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image 
     struct cow_slot *slot = find_warm(shard, image, paved_bytes);
     if (!slot)
         slot = shard->lists[COW_SLOT_BARE].first;
-    if (!slot)
-        slot = shard->lists[COW_SLOT_IDLE].first;
     slot = take(shard, slot);
     pthread_mutex_unlock(&shard->lock);
     return slot;
@@ -107,6 +110,48 @@ struct cow_slot *cow_shard_take_retired(struct cow_shard *shard)
 {
     pthread_mutex_lock(&shard->lock);
     struct cow_slot *slot = take(shard, shard->lists[COW_SLOT_RETIRED].first);
+    pthread_mutex_unlock(&shard->lock);
+    return slot;
+}
+
+struct cow_slot *cow_shard_take_idle(struct cow_shard *shard)
+{
+    pthread_mutex_lock(&shard->lock);
+    struct cow_slot *slot = take(shard, shard->lists[COW_SLOT_IDLE].first);
+    pthread_mutex_unlock(&shard->lock);
+    return slot;
+}
+
+uint32_t cow_shard_take_queued(struct cow_shard *shard, struct cow_slot **ret_slots, uint32_t n_max)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&shard->lock);
+    for (; n < n_max && shard->lists[COW_SLOT_QUEUED].first; n++) {
+        cow_shard_count(&shard->n_flushes_begun); /* under the lock: whoever misses the slot sees this */
+        ret_slots[n] = take(shard, shard->lists[COW_SLOT_QUEUED].first);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return n;
+}
+
+struct cow_slot *cow_shard_take_to_trim(struct cow_shard *shard, uint64_t most_bytes)
+{
+    enum { LOOK_AT = 8 }; /* the list is long, and nearly all of it keeps pages, or nearly none does */
+    struct cow_slot *slot = NULL;
+    pthread_mutex_lock(&shard->lock);
+    if (shard->idle_bytes > most_bytes) {
+        slot = shard->lists[COW_SLOT_IDLE].first;
+        for (int i = 1; slot && slot->private_bytes == 0 && i < LOOK_AT; i++)
+            slot = slot->next;
+        if (!slot || slot->private_bytes == 0)
+            slot = shard->lists[COW_SLOT_IDLE].last; /* the one that has just come */
+        if (slot && slot->private_bytes == 0)
+            slot = NULL;
+        if (slot) {
+            cow_shard_count(&shard->n_flushes_begun);
+            (void)take(shard, slot);
+        }
+    }
     pthread_mutex_unlock(&shard->lock);
     return slot;
 }
@@ -133,8 +178,11 @@ void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
     pthread_mutex_lock(&shard->lock);
     list_append(&shard->lists[slot->state], slot);
     slot->listed = true;
-    if (slot->state == COW_SLOT_IDLE)
+    if (slot->state == COW_SLOT_IDLE) {
         bucket_insert(shard, slot);
+        shard->idle_bytes += slot->private_bytes;
+    }
+    shard->n_queued += slot->state == COW_SLOT_QUEUED;
     pthread_mutex_unlock(&shard->lock);
 }
 
@@ -160,4 +208,20 @@ bool cow_shard_has_warm(struct cow_shard *shard, const struct cow_slot *slot)
     while (other && other != slot)
         other = other->warm_next;
     return other;
+}
+
+bool cow_shard_has_full_queue(struct cow_shard *shard, uint32_t queue_slots)
+{
+    pthread_mutex_lock(&shard->lock);
+    const bool is_full = shard->n_queued && shard->n_queued >= queue_slots;
+    pthread_mutex_unlock(&shard->lock);
+    return is_full;
+}
+
+void cow_shard_count_waiting(struct cow_shard *shard, uint64_t *n_queued, uint64_t *idle_bytes)
+{
+    pthread_mutex_lock(&shard->lock);
+    *n_queued += shard->n_queued;
+    *idle_bytes += shard->idle_bytes;
+    pthread_mutex_unlock(&shard->lock);
 }

@@ -45,7 +45,9 @@ static void forget_image(struct cow_slot *slot)
 {
     cow_image_unref(slot->image);
     slot->image = NULL;
-    slot->paved_bytes = slot->window_bytes = 0;
+    slot->paved_bytes = slot->window_bytes = slot->private_bytes = 0;
+    slot->history = (struct cow_history){.n_leases = 0};
+    slot->must_discard = false;
 }
 
 void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
@@ -97,7 +99,7 @@ static int map_all(struct cow_slot *slot, const struct cow_geometry *geometry, s
 int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                   struct cow_image *image, uint64_t paved_bytes)
 {
-    COW_CHECK(slot->state != COW_SLOT_LIVE && !slot->lost && paved_bytes <= geometry->capacity_bytes);
+    COW_CHECK(slot->state != COW_SLOT_LIVE && slot->state != COW_SLOT_QUEUED && !slot->lost && paved_bytes <= geometry->capacity_bytes);
     int result = cut_out(slot, geometry, sys);
     if (result)
         return result;
@@ -164,6 +166,7 @@ void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, c
     slot->state = COW_SLOT_LIVE;
     slot->initial_bytes = config->initial_bytes;
     slot->max_bytes = config->max_bytes;
+    slot->tainted = false;
     slot->last_handle = handle;
     publish_length(slot, geometry, config->initial_bytes);
     atomic_store_explicit(&slot->lease, handle, memory_order_relaxed);
@@ -190,10 +193,11 @@ int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, st
     return 0;
 }
 
-int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
+                   struct cow_sys *sys, enum cow_cleaned *ret_how)
 {
     COW_CHECK(slot->state == COW_SLOT_LIVE);
-    const int result = cow_reset_discard(slot, geometry, sys);
+    const int result = cow_reset_now(slot, geometry, cleaning, sys, ret_how);
     if (result)
         cow_slot_retire(slot, geometry, sys);
     else
@@ -201,14 +205,41 @@ int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, s
     return result;
 }
 
-int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
+                 struct cow_sys *sys, enum cow_cleaned *ret_how)
 {
     COW_CHECK(slot->state == COW_SLOT_LIVE);
-    const int result = cow_reset_discard(slot, geometry, sys);
+    const int result = cow_reset_at_release(slot, geometry, cleaning, sys, ret_how);
     atomic_store_explicit(&slot->accessible_bytes, 0, memory_order_relaxed);
     if (result)
         cow_slot_retire(slot, geometry, sys);
     else
-        slot->state = COW_SLOT_IDLE;
+        slot->state = cow_reset_is_due(slot) ? COW_SLOT_QUEUED : COW_SLOT_IDLE;
     return result;
+}
+
+/* ---- the queue ---- */
+
+void cow_slot_trim(struct cow_slot *slot)
+{
+    COW_CHECK(slot->state == COW_SLOT_IDLE);
+    slot->must_discard = true;
+    slot->state = COW_SLOT_QUEUED;
+}
+
+int cow_slot_clean_many(struct cow_slot *const *slots, uint32_t n_slots, const struct cow_geometry *geometry,
+                        const struct cow_cleaning *cleaning, struct cow_sys *sys)
+{
+    int results[COW_RESET_AT_ONCE], first_error = 0;
+    COW_CHECK(n_slots <= COW_RESET_AT_ONCE);
+    cow_reset_many(slots, n_slots, geometry, cleaning, sys, results);
+    for (uint32_t i = 0; i < n_slots; i++) {
+        COW_CHECK(slots[i]->state == COW_SLOT_QUEUED);
+        if (results[i])
+            cow_slot_retire(slots[i], geometry, sys);
+        else
+            slots[i]->state = COW_SLOT_IDLE;
+        first_error = first_error ? first_error : results[i];
+    }
+    return first_error;
 }

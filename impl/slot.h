@@ -6,12 +6,13 @@
  *     │<------ initial part -------->│<-- open -->│                                 │ PROT_NONE     │
  *     │<------ accessible ----------------------->│
  *
- *     BARE ──pave──> IDLE ──lend──> LIVE ──reset──> IDLE          IDLE ──strip──> BARE
+ *     BARE ──pave──> IDLE ──lend──> LIVE ──reset──> IDLE, or QUEUED ──flush──> IDLE          IDLE ──strip──> BARE
  *        any ──an error, or handles used up──> RETIRED ──repave──> IDLE          RETIRED, lost: for good
  *
  * FROM -> TO            by
  * BARE, IDLE -> IDLE    cow_slot_pave        IDLE -> LIVE          cow_slot_lend
- * LIVE -> IDLE          cow_slot_end         LIVE -> LIVE          cow_slot_reset, cow_slot_grow
+ * LIVE -> IDLE, QUEUED  cow_slot_end         LIVE -> LIVE          cow_slot_reset, cow_slot_grow
+ * IDLE -> QUEUED        cow_slot_trim        QUEUED -> IDLE        cow_slot_clean_many
  * IDLE -> BARE          cow_slot_strip       RETIRED -> IDLE       cow_slot_pave
  * any -> RETIRED        cow_slot_retire, which the failing transitions call
  *
@@ -24,14 +25,16 @@
  *      given up, the slot is lost, is never mapped or unmapped again, and stays out of every list. A slot whose handles ran
  *      out is lost too, but its range is kept.
  * (S5) BARE: as RETIRED, but nothing went wrong: the slot never held an image, or was stripped of a dead one.
+ * (S7) QUEUED: what the last tenant left may still be there, and nobody is lent it before cow_slot_clean_many().
  * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK, DONTDUMP and no huge pages: a fixed mapping loses what was set
  *      before, and a huge page of the extension would be accessible past the file's end. */
 #ifndef COW_SLOT_H
 #define COW_SLOT_H
 
+#include "adaptive.h"
 #include "image.h"
 
-enum cow_slot_state { COW_SLOT_BARE, COW_SLOT_IDLE, COW_SLOT_LIVE, COW_SLOT_RETIRED };
+enum cow_slot_state { COW_SLOT_BARE, COW_SLOT_IDLE, COW_SLOT_QUEUED, COW_SLOT_LIVE, COW_SLOT_RETIRED };
 
 struct cow_slot {
     /* Read by anybody, at any time: relaxed, since a reader only compares or reports them. `lease` is the handle of
@@ -52,6 +55,10 @@ struct cow_slot {
     uint64_t max_bytes;
     struct cow_image *image; /* what [0, E) maps; NULL: zero. Holds a reference */
     uint64_t last_handle;
+    uint64_t private_bytes;     /* IDLE, QUEUED: pages of its own in [0, E) that the last reset has kept */
+    struct cow_history history; /* of them */
+    bool must_discard;          /* QUEUED: [0, E) is to be let go */
+    bool tainted;               /* LIVE: the kernel may hold on to pages, they must not be written to for the next tenant */
     uint8_t *base;
 
     bool listed; /* in a list: guarded by the shard's lock, and so is everything above while it is true */
@@ -59,7 +66,23 @@ struct cow_slot {
     struct cow_slot *warm_next, *warm_previous; /* in the shard's bucket of its image and E */
 };
 
-struct cow_shard;
+/* The same for all slots of a pool, from its creation on. */
+struct cow_cleaning {
+    enum cow_reset reset;
+    uint64_t whole_bytes;    /* an initial part of at most this is copied whole */
+    uint64_t resident_bytes; /* adaptive: how much the idle slots of a shard may keep */
+    uint32_t queue_slots;    /* how many slots of a shard wait until they are cleaned together */
+    int pagemap_fd;          /* -1: page tables cannot be scanned */
+    int process_fd;          /* -1: slots cannot be cleaned together, only one by one */
+};
+
+/* What becomes of a slot's private pages. */
+enum cow_cleaned {
+    COW_LET_GO,
+    COW_COPIED,
+    COW_FELL_BACK, /* let go, where they should have been copied */
+    COW_N_CLEANED
+};
 
 int cow_slot_open(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys, uint8_t *base);
 void cow_slot_close(struct cow_slot *slot, struct cow_sys *sys);
@@ -75,9 +98,16 @@ void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, c
 int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                   uint64_t delta_bytes);
 /* Makes (S1) true and keeps the lease. On an error the slot is RETIRED. */
-int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
-/* The same for a slot whose lease was taken out: it becomes IDLE. */
-int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
+int cow_slot_reset(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
+                   struct cow_sys *sys, enum cow_cleaned *ret_how);
+/* The same for a slot whose lease was taken out: it becomes IDLE, or QUEUED. */
+int cow_slot_end(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
+                 struct cow_sys *sys, enum cow_cleaned *ret_how);
+/* An IDLE slot is to let go of its pages: it becomes QUEUED. */
+void cow_slot_trim(struct cow_slot *slot);
+/* At most COW_RESET_AT_ONCE slots that are QUEUED become IDLE, or, each that could not be cleaned, RETIRED. The first errno. */
+int cow_slot_clean_many(struct cow_slot *const *slots, uint32_t n_slots, const struct cow_geometry *geometry,
+                        const struct cow_cleaning *cleaning, struct cow_sys *sys);
 /* Lets go of the image: IDLE to BARE. On an error the slot is RETIRED. */
 int cow_slot_strip(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
 void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);

@@ -100,7 +100,12 @@ enum cow_growth {
 
 /* How a slot becomes equal to its image again. */
 enum cow_reset {
-    COW_RESET_DISCARD, /* one madvise over the initial part, one ftruncate if the memory grew */
+    COW_RESET_DISCARD,  /* its private pages go back to the kernel, at once */
+    COW_RESET_COPYBACK, /* the image is copied back into them: all of a small memory, else what PAGEMAP_SCAN finds (Linux 6.7) */
+    COW_RESET_DEFERRED, /* released slots wait until their pages go in one call for many (process_madvise, Linux 6.13 for the process
+                           itself; by fewer calls from 6.16 on); a reset in place is as with DISCARD */
+    COW_RESET_ADAPTIVE, /* copied back, as long as that costs less than new page faults would, and the pool keeps no more than
+                           resident_bytes; what is not copied is deferred */
 };
 
 #define COW_MAX_SLOTS (1u << 20)
@@ -108,6 +113,9 @@ enum cow_reset {
 #define COW_MAX_GUARD_BYTES (UINT64_C(16) << 30)
 #define COW_MAX_SHARDS 256u
 #define COW_GUARD_WINDOW_BYTES (UINT64_C(1) << 20)
+#define COW_COPY_WHOLE_BYTES (UINT64_C(64) << 10)
+#define COW_QUEUE_SLOTS 32u
+#define COW_RESIDENT_BYTES (UINT64_C(256) << 20)
 #define COW_IMAGE_MAX_RUNS 16u
 #define COW_IMAGE_JOIN_BYTES (UINT64_C(64) << 10)
 #define COW_IMAGE_WRITE_BYTES (UINT64_C(64) << 10)
@@ -126,6 +134,12 @@ struct cow_pool_config {
     uint64_t guard_window_bytes; /* growth guard: how much of a memory beyond its initial length is under guard markers, rounded
                                   up to host pages; 0 means COW_GUARD_WINDOW_BYTES. Each slot pays for it with 8 bytes of page
                                   table for each host page, and some 20 ns when it is made ready for another image */
+    uint64_t copy_whole_bytes; /* copyback, adaptive: an initial length of at most this is copied whole; 0 means
+                                  COW_COPY_WHOLE_BYTES */
+    uint32_t queue_slots;      /* deferred, adaptive: how many slots of a shard may wait until they are cleaned together, which the
+                                  release that fills the queue does for all of them; 0 means COW_QUEUE_SLOTS */
+    uint64_t resident_bytes;   /* adaptive: what idle slots may keep in private pages, all together; 0 means COW_RESIDENT_BYTES.
+                                  Divided among the shards */
     uint64_t image_join_bytes; /* dense runs of data with a gap of at most this between them are joined into one
                                   mapping, the gap kept as zero bytes; 0 means COW_IMAGE_JOIN_BYTES */
     int raise_descriptor_limit; /* non-zero: raise the soft RLIMIT_NOFILE by n_slots, as far as allowed (setrlimit(2)); it
@@ -310,10 +324,16 @@ int cow_instance_grow(struct cow_pool *pool, struct cow_instance instance, uint6
 int cow_instance_reset(struct cow_pool *pool, struct cow_instance instance);
 
 /* Ends the lease. The slot is clean before anybody else can get it. Returns 0, COW_STALE, COW_FORKED; or an errno:
- * the lease has ended all the same, and the slot is retired, not lent. */
+ * the lease has ended all the same, and the slot is retired, not lent; or another one is, that had waited to be cleaned with it. */
 int cow_instance_release(struct cow_pool *pool, struct cow_instance instance);
 
-/* Takes dead images out of idle slots now. Returns 0, COW_FORKED, or the first errno of mmap(2) (the slot concerned is
+/* The kernel may still read or write this instance's memory after the lease, on somebody's behalf: it was given to vmsplice(2), to a
+ * zero-copy send, to io_uring or O_DIRECT I/O that is not known to be complete. From here to the end of the lease resets let go of its
+ * pages, which such I/O then keeps for itself; copied back in place, it would see the next tenant's bytes. Returns 0, COW_STALE,
+ * COW_FORKED. Makes no kernel call. */
+int cow_instance_taint_io(struct cow_pool *pool, struct cow_instance instance);
+
+/* Cleans the slots that wait for it, and takes dead images out of idle slots, now. Returns 0, COW_FORKED, or the first errno of mmap(2) (the slot concerned is
  * retired; the others have been done). Linear in the slots. */
 int cow_pool_flush(struct cow_pool *pool);
 
@@ -356,12 +376,14 @@ enum cow_call {
     COW_CALL_MMAP,
     COW_CALL_MUNMAP,
     COW_CALL_MADVISE,
+    COW_CALL_PROCESS_MADVISE,
     COW_CALL_MPROTECT,
     COW_CALL_FTRUNCATE,
     COW_CALL_MEMFD_CREATE,
     COW_CALL_FCNTL,
     COW_CALL_PWRITE, /* pwritev */
     COW_CALL_PREAD,
+    COW_CALL_PAGEMAP_SCAN, /* ioctl of /proc/self/pagemap */
     COW_CALL_CLOSE,
     COW_N_CALLS
 };
@@ -381,6 +403,14 @@ struct cow_stats {
     uint64_t n_grows;          /* successful ones with a delta above zero */
     uint64_t n_resets;         /* in place and at release, successful ones */
     uint64_t n_failed_resets;
+    uint64_t n_let_go;    /* of n_resets: private pages were given back to the kernel, or are queued for it */
+    uint64_t n_copied;    /* the image was copied into them */
+    uint64_t n_fell_back; /* they were let go where they should have been copied: after taint_io, of an image over a file that the
+                             caller vouches for, or since page tables cannot be scanned */
+    uint64_t n_deferred;  /* releases after which the slot had to wait to be cleaned */
+    uint64_t n_trims;     /* idle slots that gave up pages because all kept too many */
+    uint64_t n_queued;    /* slots that wait now */
+    uint64_t idle_bytes;  /* in private pages that idle slots keep now */
     uint64_t n_images;         /* that the caller holds */
     uint64_t image_bytes;      /* file memory of images that the caller holds */
     uint64_t dead_image_bytes; /* file memory of dropped images that slots still map */

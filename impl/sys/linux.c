@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -24,6 +26,12 @@
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
+#endif
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
 #endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -65,21 +73,30 @@ static int linux_munmap(const struct cow_sys_table *self, void *at, size_t lengt
     return munmap(at, length_bytes) ? -errno : 0;
 }
 
+static const int linux_advices[] = {
+    [COW_ADVICE_DISCARD] = MADV_DONTNEED,    [COW_ADVICE_DISCARD_LOCKED] = MADV_DONTNEED_LOCKED,
+    [COW_ADVICE_DONT_FORK] = MADV_DONTFORK,  [COW_ADVICE_DONT_DUMP] = MADV_DONTDUMP,
+    [COW_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE,  [COW_ADVICE_WIPE_ON_FORK] = MADV_WIPEONFORK,
+    [COW_ADVICE_GUARD] = MADV_GUARD_INSTALL, [COW_ADVICE_UNGUARD] = MADV_GUARD_REMOVE,
+};
+
 static int linux_madvise(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice)
 {
-    static const int advices[] = {
-        [COW_ADVICE_DISCARD] = MADV_DONTNEED,   [COW_ADVICE_DISCARD_LOCKED] = MADV_DONTNEED_LOCKED,
-        [COW_ADVICE_DONT_FORK] = MADV_DONTFORK, [COW_ADVICE_DONT_DUMP] = MADV_DONTDUMP,
-        [COW_ADVICE_NO_HUGE] = MADV_NOHUGEPAGE, [COW_ADVICE_WIPE_ON_FORK] = MADV_WIPEONFORK,
-        [COW_ADVICE_GUARD] = MADV_GUARD_INSTALL, [COW_ADVICE_UNGUARD] = MADV_GUARD_REMOVE,
-    };
     (void)self;
-    if (!madvise(at, length_bytes, advices[advice]))
+    if (!madvise(at, length_bytes, linux_advices[advice]))
         return 0;
     if (advice == COW_ADVICE_NO_HUGE &&
         errno == EINVAL) /* a kernel without CONFIG_TRANSPARENT_HUGEPAGE has none to forbid */
         return 0;
     return -errno;
+}
+
+static int64_t linux_process_madvise(const struct cow_sys_table *self, int process_fd, const struct iovec *ranges,
+                                     size_t n_ranges, enum cow_advice advice)
+{
+    (void)self;
+    const long n = syscall(SYS_process_madvise, process_fd, ranges, n_ranges, linux_advices[advice], 0);
+    return n < 0 ? -errno : n;
 }
 
 static int linux_mprotect(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_access access)
@@ -134,6 +151,59 @@ static int64_t linux_pread(const struct cow_sys_table *self, int fd, void *ret_b
         n = pread(fd, ret_bytes, length_bytes, (off_t)offset_bytes);
     while (n < 0 && errno == EINTR);
     return n < 0 ? -errno : n;
+}
+
+/* What the kernel calls struct pm_scan_arg and struct page_region (linux/fs.h, since 6.7): older headers lack them. */
+struct scan_argument {
+    uint64_t size, flags, begin, end, ret_walk_end, regions, n_regions, max_pages;
+    uint64_t inverted_categories, all_of, any_of, told_categories;
+};
+struct scan_region {
+    uint64_t begin, end, categories;
+};
+#define SCAN_IOCTL _IOWR('f', 16, struct scan_argument)
+enum { SCAN_IS_FILE = 1 << 2, SCAN_IS_PRESENT = 1 << 3, SCAN_IS_SWAPPED = 1 << 4, SCAN_IS_ZERO_PAGE = 1 << 5 };
+
+static int linux_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
+                              struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+{
+    enum { N_REGIONS = 64 };
+    struct scan_region regions[N_REGIONS];
+    struct scan_argument argument = {
+        .size = sizeof argument,
+        .begin = (uintptr_t)at,
+        .end = (uintptr_t)at + length_bytes,
+        .regions = (uintptr_t)regions,
+        .n_regions = n_max < N_REGIONS ? n_max : N_REGIONS,
+        .inverted_categories = SCAN_IS_FILE,
+        .all_of = SCAN_IS_FILE, /* inverted: no page of a file */
+        .any_of = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+        .told_categories = SCAN_IS_ZERO_PAGE,
+    };
+    (void)self;
+    const int n = ioctl(pagemap_fd, SCAN_IOCTL, &argument);
+    if (n < 0)
+        return -errno;
+    for (int i = 0; i < n; i++)
+        ret_stretches[i] = (struct cow_stretch){.begin = at + (regions[i].begin - (uintptr_t)at),
+                                                .end = at + (regions[i].end - (uintptr_t)at),
+                                                .is_zero_page = regions[i].categories & SCAN_IS_ZERO_PAGE};
+    *ret_end = at + (argument.ret_walk_end - (uintptr_t)at);
+    return n;
+}
+
+static int linux_open_process(const struct cow_sys_table *self)
+{
+    (void)self;
+    const long fd = syscall(SYS_pidfd_open, getpid(), 0);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+static int linux_open_pagemap(const struct cow_sys_table *self)
+{
+    (void)self;
+    const int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
 }
 
 static int linux_duplicate(const struct cow_sys_table *self, int fd)
@@ -223,12 +293,16 @@ const struct cow_sys_table cow_sys_linux = {
     .mmap = linux_mmap,
     .munmap = linux_munmap,
     .madvise = linux_madvise,
+    .process_madvise = linux_process_madvise,
     .mprotect = linux_mprotect,
     .ftruncate = linux_ftruncate,
     .memfd_create = linux_memfd_create,
     .seal = linux_seal,
     .pwrite = linux_pwrite,
     .pread = linux_pread,
+    .pagemap_scan = linux_pagemap_scan,
+    .open_process = linux_open_process,
+    .open_pagemap = linux_open_pagemap,
     .duplicate = linux_duplicate,
     .close = linux_close,
     .file_bytes = linux_file_bytes,

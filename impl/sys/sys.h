@@ -58,12 +58,22 @@ enum cow_seal {
     COW_SEALS_ALL = 15,
 };
 
+/* A stretch of pages that the process has for itself: written to, wherever they are now. */
+struct cow_stretch {
+    uint8_t *begin, *end;
+    bool is_zero_page; /* was only read, where nothing was mapped; or was found to hold zeros, and is shared now (KSM) */
+};
+
 struct cow_sys_table {
     const char *name; /* "linux" */
     int (*mmap)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
                 enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at);
     int (*munmap)(const struct cow_sys_table *self, void *at, size_t length_bytes);
     int (*madvise)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice);
+    /* The same advice for many ranges, by process (see open_process). How many bytes were done: may be fewer than asked, never more,
+     * and then nothing says why (process_madvise(2)). */
+    int64_t (*process_madvise)(const struct cow_sys_table *self, int process_fd, const struct iovec *ranges,
+                               size_t n_ranges, enum cow_advice advice);
     int (*mprotect)(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_access access);
     int (*ftruncate)(const struct cow_sys_table *self, int fd, uint64_t length_bytes);
     /* A sealable, close-on-exec, non-executable (where the kernel knows that) memory file. Returns the descriptor. */
@@ -76,6 +86,13 @@ struct cow_sys_table {
     /* How many bytes were read: may be fewer than asked, 0 at the end of the file, never more. */
     int64_t (*pread)(const struct cow_sys_table *self, int fd, void *ret_bytes, size_t length_bytes,
                      uint64_t offset_bytes);
+    /* The private pages of [at, at + length_bytes), ascending, as stretches (ioctl(2), PAGEMAP_SCAN, Linux 6.7), and how many; n_max
+     * is at least 1. *ret_end: how far it came, which is not the end if n_max was not enough. */
+    int (*pagemap_scan)(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
+                        struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end);
+    /* Descriptors of this process, for the two above, close-on-exec: pidfd_open(2), and of /proc/self/pagemap. */
+    int (*open_process)(const struct cow_sys_table *self);
+    int (*open_pagemap)(const struct cow_sys_table *self);
     /* Another descriptor of the same open file, close-on-exec (fcntl(2), F_DUPFD_CLOEXEC). Returns it. */
     int (*duplicate)(const struct cow_sys_table *self, int fd);
     int (*close)(const struct cow_sys_table *self, int fd);
@@ -142,6 +159,20 @@ static inline int cow_sys_mprotect(struct cow_sys *sys, void *at, size_t length_
 {
     cow_sys_count(sys, COW_CALL_MPROTECT);
     return sys->table->mprotect(sys->table, at, length_bytes, access);
+}
+
+static inline int64_t cow_sys_process_madvise(struct cow_sys *sys, int process_fd, const struct iovec *ranges,
+                                              size_t n_ranges, enum cow_advice advice)
+{
+    cow_sys_count(sys, COW_CALL_PROCESS_MADVISE);
+    return sys->table->process_madvise(sys->table, process_fd, ranges, n_ranges, advice);
+}
+
+static inline int cow_sys_pagemap_scan(struct cow_sys *sys, int pagemap_fd, uint8_t *at, size_t length_bytes,
+                                       struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+{
+    cow_sys_count(sys, COW_CALL_PAGEMAP_SCAN);
+    return sys->table->pagemap_scan(sys->table, pagemap_fd, at, length_bytes, ret_stretches, n_max, ret_end);
 }
 
 static inline int cow_sys_ftruncate(struct cow_sys *sys, int fd, uint64_t length_bytes)

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Whether a slot should keep its private pages and have the image copied back into them, or let them go: a pure function of counters.
+ *
+ * A page that is kept costs one copy in every lease, whether the guest writes to it or not; a page that is let go costs a fault in
+ * the next lease that writes to it. Only leases that find the pages kept can be counted: how many private pages there are is
+ * seen each time, how many of them differ from the image only by comparing, which is done every few leases.
+ * So, as with skis that are rented until the rent is what they cost: copies of pages that did not need it add up, until they have
+ * cost as much as the faults of those that did would; then all are let go, and the next lease shows which are needed.
+ * The costs are constants, in nanoseconds, measured once for all machines: their ratios matter, and clocks would make the same
+ * calls behave differently each time. */
+#ifndef COW_ADAPTIVE_H
+#define COW_ADAPTIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    COW_COST_SCAN = 1100,  /* finding private pages */
+    COW_COST_COPY = 90,    /* of a page, from the image */
+    COW_COST_COMPARE = 76, /* of a page that does not differ */
+    COW_COST_DROP = 1000,  /* letting go: one call for many slots, and its share of what that does to other threads */
+    COW_COST_FAULT = 1950, /* of a page that was let go: the write fault, and its share of being unmapped */
+    COW_AUDIT_EVERY = 8,   /* leases, of which one is compared */
+};
+
+/* Of one slot, since its pages were let go. All zero: it has none. */
+struct cow_history {
+    uint32_t n_leases;
+    uint64_t n_hot;    /* pages that the lease last compared has changed */
+    uint64_t wasted;   /* on copies of other pages */
+};
+
+/* Whether the lease that ends now is to be compared. */
+static inline bool cow_history_is_audit(const struct cow_history *history)
+{
+    return history->n_leases % COW_AUDIT_EVERY == COW_AUDIT_EVERY - 1;
+}
+
+/* A lease has ended, and n_private pages were found; n_differing of them were not as in the image, if that was compared. True: let
+ * them go, and forget the history. */
+bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_compared, uint64_t n_differing);
+
+#endif
