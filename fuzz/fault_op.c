@@ -215,6 +215,17 @@ static void adopt(struct rig_run *run, uint32_t but)
     }
 }
 
+bool rig_lost_all_cleaned(struct rig_run *run)
+{
+    bool has_free = false;
+    if (!rig_defers(run) || !(run->options->foreign_faults || (run->kernel && run->kernel->n_fired)))
+        return false;
+    adopt(run, COW_NO_SLOT);
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        has_free = has_free || (run->slots[i].state != RIG_SLOT_LIVE && run->slots[i].state != RIG_SLOT_LOST);
+    return !has_free;
+}
+
 void rig_adopt_cleaned(struct rig_run *run, uint32_t lent)
 {
     struct cow_stats now = {0};

@@ -81,11 +81,17 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
         const uint32_t image_generation = image->subject ? image->generation : 0;
         const uint64_t paved_bytes = (initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
         const uint32_t cleaned = rig_expect_lease(run, image_generation, paved_bytes);
-        rig_may_retire(run, rig_slots_to_choose_from(run, image_generation, paved_bytes), 1);
+        /* If cleaning has failed, one of those that are left is taken. */
+        rig_may_retire(run, cleaned ? rig_free_slots(run) : rig_slots_to_choose_from(run, image_generation, paved_bytes),
+                       1);
         rig_may_also_retire(run, cleaned);
     }
     const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
     const bool is_fault = rig_is_fault(run, model, subject);
+    if (model == COW_OK && subject == COW_FULL && rig_lost_all_cleaned(run)) {
+        (void)ref_release(lease.model);
+        return refused(subject);
+    }
     if (is_fault || !rig_same_result(run, model, subject)) {
         if (model == COW_OK)
             (void)ref_release(lease.model);

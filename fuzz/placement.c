@@ -191,16 +191,20 @@ static const char *check_choice(const struct rig_run *run, const struct rig_slot
     return NULL;
 }
 
-uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes)
+uint32_t rig_free_slots(const struct rig_run *run)
 {
     uint32_t slots = 0;
-    for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
-        const struct rig_slot *slot = &run->slots[i];
-        const bool is_free = slot->state != RIG_SLOT_LIVE && slot->state != RIG_SLOT_LOST;
-        const bool is_promised =
-            !run->ops->promises_placement || !check_choice(run, slot, image_generation, paved_bytes);
-        slots |= (uint32_t)(is_free && is_promised) << i;
-    }
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        slots |= (uint32_t)(run->slots[i].state != RIG_SLOT_LIVE && run->slots[i].state != RIG_SLOT_LOST) << i;
+    return slots;
+}
+
+uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes)
+{
+    uint32_t slots = rig_free_slots(run);
+    for (uint32_t i = 0; i < run->geometry.n_slots && run->ops->promises_placement; i++)
+        if (check_choice(run, &run->slots[i], image_generation, paved_bytes))
+            slots &= ~(UINT32_C(1) << i);
     return slots;
 }
 

@@ -166,6 +166,7 @@ void rig_may_retire(struct rig_run *run, uint32_t slots, uint32_t n_at_most);
 /* And these: each of them, if it comes to that. */
 void rig_may_also_retire(struct rig_run *run, uint32_t slots);
 /* Slots that had to be cleaned before one could be lent: some are out of service, perhaps. */
+bool rig_lost_all_cleaned(struct rig_run *run); /* every slot that could have been lent */
 void rig_adopt_cleaned(struct rig_run *run, uint32_t lent);
 /* The operation is over: what the subject made of faults is looked at, and taken over. */
 void rig_end_faults(struct rig_run *run);
@@ -266,6 +267,8 @@ void rig_expect_image(struct rig_run *run, const struct rig_image *image);
 void rig_expect_drop(struct rig_run *run, uint32_t image_generation, bool has_file);
 /* Bit i: slot i is to lose a dead image. */
 uint32_t rig_expect_flush(struct rig_run *run);
+/* Bit i: slot i could be lent. */
+uint32_t rig_free_slots(const struct rig_run *run);
 /* Bit i: slot i may be chosen for this image and E. */
 uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes);
 void rig_place_lease(struct rig_run *run, const struct rig_lease *lease);
