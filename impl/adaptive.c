@@ -1,16 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 #include "adaptive.h"
 
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_compared, uint64_t n_differing)
 {
-    if (was_compared)
+    const uint64_t n_new = n_private - lesser(n_private, history->n_private);
+    if (was_compared) { /* the leases since the last time were taken to be like that one, and are like this one by now */
+        history->wasted += (n_private - lesser(n_private, n_differing)) * COW_COST_COMPARE;
+        if (n_differing < history->n_hot)
+            history->wasted += (history->n_hot - n_differing) * COW_COST_COPY * (COW_AUDIT_EVERY - 1);
         history->n_hot = n_differing;
-    else if (history->n_leases == 0) /* after nothing, all that is there is needed */
-        history->n_hot = n_private;
+    } else { /* what was not there before, this lease has written to */
+        history->n_hot = greater(history->n_hot, n_new);
+    }
+    history->n_most = greater(history->n_most, history->n_hot);
+    history->n_private = n_private;
     history->n_leases++;
     if (n_private > history->n_hot)
         history->wasted += (n_private - history->n_hot) * COW_COST_COPY;
-    if (history->wasted <= history->n_hot * COW_COST_FAULT + COW_COST_DROP)
+    if (history->n_hot > n_new)
+        history->n_spared += history->n_hot - n_new;
+    /* What letting go would cost: the faults of four leases, and of as many pages as have been of use since, at most of all. */
+    const uint64_t n_faults = lesser(4 * history->n_most + history->n_spared, n_private);
+    if (history->wasted <= n_faults * COW_COST_FAULT + COW_COST_DROP)
         return false;
     *history = (struct cow_history){.n_leases = 0};
     return true;

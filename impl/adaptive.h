@@ -26,8 +26,11 @@ enum {
 /* Of one slot, since its pages were let go. All zero: it has none. */
 struct cow_history {
     uint32_t n_leases;
-    uint64_t n_hot;    /* pages that the lease last compared has changed */
-    uint64_t wasted;   /* on copies of other pages */
+    uint64_t n_private; /* pages that the last lease left behind */
+    uint64_t n_hot;     /* how many of them a lease changes, as far as is known */
+    uint64_t n_most;    /* and has changed at most */
+    uint64_t n_spared;  /* page faults that did not happen, since the pages were there */
+    uint64_t wasted;    /* on copies of other pages */
 };
 
 /* Whether the lease that ends now is to be compared. */

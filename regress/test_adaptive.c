@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Keep or let go (adaptive.h), against the best that could have been decided by somebody who knows the future.
+ *
+ * A trace says which pages each lease writes to. By the costs of adaptive.h, what the function decides may cost at most 2.1 times the
+ * optimum, and a constant. No deterministic choice that cannot see the future stays below 2 (renting skis); the rest is what
+ * the comparing costs, and that it is done only now and then. Traces of some shapes are changed at random, and kept when the ratio
+ * grew: the worst of them is what is tested. */
+#include "harness.h"
+
+#include "adaptive.h"
+
+enum { N_LEASES = 192, N_GROUPS = 64 };
+
+static uint64_t random_state = 88172645463325252u;
+static uint64_t next_random(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+static unsigned below(unsigned n)
+{
+    return (unsigned)(next_random() >> 33) % n;
+}
+
+/* Bit g: the lease writes to group g, of so many pages. */
+struct trace {
+    uint64_t writes[N_LEASES];
+    unsigned group_pages;
+};
+
+static uint64_t n_pages(const struct trace *trace, uint64_t groups)
+{
+    return (uint64_t)__builtin_popcountll(groups) * trace->group_pages;
+}
+
+static uint64_t cost_of_deciding(const struct trace *trace)
+{
+    struct cow_history history = {.n_leases = 0};
+    uint64_t cost = 0, private = 0;
+    for (int i = 0; i < N_LEASES; i++) {
+        const uint64_t writes = trace->writes[i];
+        const bool is_audit = cow_history_is_audit(&history);
+        cost += COW_COST_FAULT * n_pages(trace, writes & ~private) + COW_COST_SCAN;
+        private |= writes;
+        cost += is_audit ? COW_COST_COMPARE * n_pages(trace, private) + COW_COST_COPY * n_pages(trace, writes)
+                         : COW_COST_COPY * n_pages(trace, private);
+        if (cow_history_add(&history, n_pages(trace, private), is_audit, n_pages(trace, writes))) {
+            cost += COW_COST_DROP;
+            private = 0;
+        }
+    }
+    return cost;
+}
+
+/* By when pages were let go last: costs[t] is the least that leases so far can have cost, if that was before lease t. */
+static uint64_t optimum(const struct trace *trace)
+{
+    static uint64_t costs[N_LEASES + 1], privates[N_LEASES + 1];
+    uint64_t least = 0;
+    memset(privates, 0, sizeof privates);
+    costs[0] = 0;
+    for (int i = 0; i < N_LEASES; i++) {
+        least = UINT64_MAX;
+        for (int t = 0; t <= i; t++) {
+            costs[t] += COW_COST_FAULT * n_pages(trace, trace->writes[i] & ~privates[t]);
+            privates[t] |= trace->writes[i];
+            if (costs[t] + COW_COST_DROP < least)
+                least = costs[t] + COW_COST_DROP;
+            costs[t] += COW_COST_SCAN + COW_COST_COPY * n_pages(trace, privates[t]);
+        }
+        costs[i + 1] = least;
+    }
+    for (int t = 0; t < N_LEASES; t++)
+        if (costs[t] < least)
+            least = costs[t];
+    return least;
+}
+
+/* In thousandths. The constant: all pages fault twice. */
+static uint64_t ratio(const struct trace *trace)
+{
+    const uint64_t constant = 2 * COW_COST_FAULT * n_pages(trace, UINT64_MAX), cost = cost_of_deciding(trace);
+    return cost < constant ? 0 : (cost - constant) * 1000 / optimum(trace);
+}
+
+static void begin_trace(struct trace *trace, unsigned shape, unsigned group_pages)
+{
+    const uint64_t some = next_random() & next_random();
+    const unsigned period = 1 + below(40);
+    trace->group_pages = group_pages;
+    for (unsigned i = 0; i < N_LEASES; i++) {
+        const uint64_t few = UINT64_C(1) << below(N_GROUPS) | UINT64_C(1) << below(N_GROUPS);
+        const uint64_t shapes[] = {some,
+                                   few,
+                                   next_random() & next_random(),
+                                   i % 8 == 7 ? UINT64_MAX : 0,
+                                   i / period % 2 ? some : 0,
+                                   i % period == 0 ? UINT64_MAX : 0};
+        trace->writes[i] = shapes[shape % (sizeof shapes / sizeof *shapes)];
+    }
+}
+
+static void change(struct trace *trace)
+{
+    const unsigned begin = below(N_LEASES), length = 1 + below(24), period = 1 + below(48);
+    const uint64_t writes = below(3) ? 0 : below(2) ? UINT64_MAX : next_random() & next_random();
+    for (unsigned i = begin; i < N_LEASES && i < begin + length; i++)
+        trace->writes[i] = below(2) ? writes : trace->writes[begin];
+    for (unsigned i = period; i < N_LEASES && below(4) == 0; i++)
+        trace->writes[i] = trace->writes[i - period];
+}
+
+static void test_adaptive__costs_about_twice_what_the_future_would_have_told(void)
+{
+    static const unsigned group_pages[] = {1, 4, 64};
+    uint64_t worst = 0;
+    for (unsigned i = 0; i < 36; i++) {
+        static struct trace best, candidate;
+        begin_trace(&best, i, group_pages[i / 6 % 3]);
+        uint64_t best_ratio = ratio(&best);
+        for (int step = 0; step < 250; step++) {
+            candidate = best;
+            change(&candidate);
+            const uint64_t its_ratio = ratio(&candidate);
+            if (its_ratio >= best_ratio) {
+                best = candidate;
+                best_ratio = its_ratio;
+            }
+        }
+        worst = best_ratio > worst ? best_ratio : worst;
+    }
+    printf("# the worst trace costs %ju.%03ju times the optimum\n", (uintmax_t)worst / 1000, (uintmax_t)worst % 1000);
+    CHECK(worst > 1500); /* else the search has searched nothing */
+    CHECK(worst <= 2100);
+}
+
+static void test_adaptive__keeps_what_every_lease_writes_to(void)
+{
+    struct cow_history history = {.n_leases = 0};
+    for (int i = 0; i < 10000; i++)
+        CHECK(!cow_history_add(&history, 16, cow_history_is_audit(&history), 16));
+}
+
+static void test_adaptive__lets_go_of_what_nobody_writes_to(void)
+{
+    struct cow_history history = {.n_leases = 0};
+    int n = 0;
+    CHECK(!cow_history_add(&history, 100, false, 0));
+    while (!cow_history_add(&history, 100, cow_history_is_audit(&history), 0))
+        CHECK(++n < 100 * COW_COST_FAULT / COW_COST_COPY);
+    CHECK_EQ(history.n_leases, 0);
+    CHECK_EQ(history.wasted, 0);
+}
+
+static void test_adaptive__any_counters_are_survived(void)
+{
+    for (int i = 0; i < 100000; i++) {
+        struct cow_history history = {.n_leases = 0};
+        for (int lease = 0; lease < 20; lease++)
+            (void)cow_history_add(&history, next_random() >> below(64) >> 24, below(2), next_random() >> below(64) >> 24);
+    }
+}
+
+int main(void)
+{
+    RUN(test_adaptive__costs_about_twice_what_the_future_would_have_told);
+    RUN(test_adaptive__keeps_what_every_lease_writes_to);
+    RUN(test_adaptive__lets_go_of_what_nobody_writes_to);
+    RUN(test_adaptive__any_counters_are_survived);
+    return 0;
+}
