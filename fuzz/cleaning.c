@@ -119,7 +119,7 @@ static enum way learn(struct rig_run *run, const struct rig_ended *reset)
     static const char *const names[] = {"nothing", "let-go", "copied", "fell-back"};
     struct rig_slot *slot = &run->slots[reset->slot];
     const enum way way = told(run, reset);
-    if (!is_entitled(run, slot, reset, way))
+    if (run->ops->stats && !is_entitled(run, slot, reset, way))
         rig_suspect(run, "reset", names[way], "slot %u: the subject tells that its pages were %s%s", reset->slot,
                     names[way], reset->is_tainted ? ", and they were given to the kernel" : "");
     slot->keeps_pages = way == COPIED;
@@ -154,6 +154,7 @@ static struct rig_slot *first_queued(struct rig_run *run)
 uint32_t rig_expect_cleaning(struct rig_run *run)
 {
     uint32_t cleaned = 0;
+    uint64_t since = UINT64_MAX;
     bool has_pages = false, has_markers = false;
     for (struct rig_slot *slot; (slot = first_queued(run));) {
         const bool in_file = run->geometry.growth == COW_GROWTH_TRUNCATE;
@@ -163,7 +164,9 @@ uint32_t rig_expect_cleaning(struct rig_run *run)
         rig_expect_calls(run, COW_CALL_MPROTECT, !in_file && slot->queued_bytes > slot->window_bytes);
         slot->keeps_pages = slot->keeps_pages && !slot->must_discard;
         slot->state = RIG_SLOT_IDLE;
-        slot->idle_since = ++run->clock;
+        run->clock += slot->idle_since != since; /* those whose order is not known stay so */
+        since = slot->idle_since;
+        slot->idle_since = run->clock;
         slot->queued_bytes = 0;
         cleaned |= UINT32_C(1) << (slot - run->slots);
     }
@@ -182,23 +185,26 @@ static uint32_t count_queued(const struct rig_run *run)
 }
 
 /* Idle slots keep more than they may: which of them give up their pages is the subject's choice. */
-static void adopt_trims(struct rig_run *run, const struct rig_ended *reset)
+static bool adopt_trims(struct rig_run *run, const struct rig_ended *reset)
 {
     struct cow_stats now = {0};
     if (!run->ops->stats || run->geometry.reset != COW_RESET_ADAPTIVE || run->geometry.resident_bytes == 0)
-        return;
+        return false;
     (void)run->ops->stats(run->subject, &now);
-    run->trimmed = now.n_trims != reset->before.n_trims;
-    for (uint32_t i = 0; i < run->geometry.n_slots && run->trimmed; i++) {
+    const bool has_trimmed = now.n_trims != reset->before.n_trims;
+    run->trimmed = run->trimmed || has_trimmed;
+    run->clock += has_trimmed;
+    for (uint32_t i = 0; i < run->geometry.n_slots && has_trimmed; i++) {
         struct rig_slot *slot = &run->slots[i];
         if (slot->state != RIG_SLOT_IDLE && slot->state != RIG_SLOT_QUEUED)
             continue;
         const bool is_queued = run->ops->slot_state(run->subject, i) == RIG_SLOT_QUEUED;
         slot->must_discard = is_queued && run->ops->must_discard(run->subject, i);
-        slot->idle_since = is_queued == (slot->state == RIG_SLOT_QUEUED) ? slot->idle_since : ++run->clock;
+        slot->idle_since = run->clock; /* in which order is not known any more */
         slot->state = is_queued ? RIG_SLOT_QUEUED : RIG_SLOT_IDLE;
         slot->queued_bytes = is_queued ? slot->queued_bytes : 0;
     }
+    return has_trimmed;
 }
 
 void rig_expect_release(struct rig_run *run, const struct rig_ended *reset)
@@ -215,8 +221,8 @@ void rig_expect_release(struct rig_run *run, const struct rig_ended *reset)
         slot->state = RIG_SLOT_QUEUED;
         run->counted.n_deferred++;
     }
-    adopt_trims(run, reset);
+    const bool has_trimmed = adopt_trims(run, reset);
     const uint32_t queue_slots = run->geometry.queue_slots ? run->geometry.queue_slots : COW_QUEUE_SLOTS;
-    if (!run->trimmed && count_queued(run) >= queue_slots)
+    if (!has_trimmed && count_queued(run) >= queue_slots)
         (void)rig_expect_cleaning(run);
 }

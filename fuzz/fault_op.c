@@ -27,8 +27,9 @@ static void arm_for_opening(struct rig_run *run)
 /* A lie that the self-test of the subject must have met, and in something that it relies on. */
 static bool is_lied_to(const struct rig_run *run)
 {
-    static const enum rig_call relied_on[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_MPROTECT, RIG_CALL_FCNTL,
-                                              RIG_CALL_PWRITE,  RIG_CALL_PROCESS_MADVISE, RIG_CALL_PAGEMAP_SCAN};
+    static const enum rig_call relied_on[] = {RIG_CALL_MADVISE,     RIG_CALL_FTRUNCATE, RIG_CALL_MPROTECT,
+                                              RIG_CALL_FCNTL,       RIG_CALL_PWRITE,    RIG_CALL_PROCESS_MADVISE,
+                                              RIG_CALL_PAGEMAP_SCAN};
     const enum cow_growth growth = run->geometry.growth;
     for (size_t i = 0; run->kernel && i < sizeof relied_on / sizeof *relied_on; i++) {
         if ((relied_on[i] == RIG_CALL_FTRUNCATE && growth != COW_GROWTH_TRUNCATE) ||

@@ -82,8 +82,8 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
         const uint64_t paved_bytes = (initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
         const uint32_t cleaned = rig_expect_lease(run, image_generation, paved_bytes);
         /* If cleaning has failed, one of those that are left is taken. */
-        rig_may_retire(run, cleaned ? rig_free_slots(run) : rig_slots_to_choose_from(run, image_generation, paved_bytes),
-                       1);
+        rig_may_retire(run,
+                       cleaned ? rig_free_slots(run) : rig_slots_to_choose_from(run, image_generation, paved_bytes), 1);
         rig_may_also_retire(run, cleaned);
     }
     const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);

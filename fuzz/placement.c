@@ -212,9 +212,8 @@ uint32_t rig_slots_to_choose_from(const struct rig_run *run, uint32_t image_gene
 static uint64_t window_of(const struct rig_run *run, uint32_t slot, uint64_t paved_bytes)
 {
     const uint64_t left = run->capacity_bytes - paved_bytes;
-    if (run->geometry.growth != COW_GROWTH_GUARD ||
-        (run->kernel && rig_faulty_explains(run->kernel, -EINVAL) && run->ops->window &&
-         run->ops->window(run->subject, slot) == 0))
+    if (run->geometry.growth != COW_GROWTH_GUARD || (run->kernel && rig_faulty_explains(run->kernel, -EINVAL) &&
+                                                     run->ops->window && run->ops->window(run->subject, slot) == 0))
         return 0;
     return left < run->geometry.window_bytes ? left : run->geometry.window_bytes;
 }
@@ -224,12 +223,13 @@ static void expect_paving(struct rig_run *run, const struct rig_lease *lease, ui
 {
     const bool is_guarded = run->geometry.growth == COW_GROWTH_GUARD && paved_bytes < run->capacity_bytes;
     const uint64_t zero_bytes = paved_bytes + (is_guarded ? run->geometry.window_bytes : 0);
-    rig_expect_calls(run, COW_CALL_FTRUNCATE, before == RIG_SLOT_RETIRED && run->geometry.growth == COW_GROWTH_TRUNCATE);
+    rig_expect_calls(run, COW_CALL_FTRUNCATE,
+                     before == RIG_SLOT_RETIRED && run->geometry.growth == COW_GROWTH_TRUNCATE);
     if (run->capacity_bytes == 0)
         return;
     rig_expect_calls(run, COW_CALL_MMAP,
-           (zero_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
-               (zero_bytes < run->capacity_bytes));
+                     (zero_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
+                         (zero_bytes < run->capacity_bytes));
     rig_expect_calls(run, COW_CALL_MADVISE, (before == RIG_SLOT_IDLE ? 3u : 4u) + is_guarded);
 }
 
@@ -288,7 +288,8 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
     const char *better = run->ops->promises_placement ? check_choice(run, slot, image_generation, paved_bytes) : NULL;
     if (better) {
         rig_diverge(run, "placement", better,
-                    "slot %u was chosen, against the promised order (warm, bare, cleaned, longest idle, retired)", lease->slot);
+                    "slot %u was chosen, against the promised order (warm, bare, cleaned, longest idle, retired)",
+                    lease->slot);
         return;
     }
     const bool was_warm = is_warm(slot, image_generation, paved_bytes);

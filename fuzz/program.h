@@ -133,7 +133,7 @@ struct rig_world {
     struct rig_size guard;
     struct rig_size resident; /* 0: unset, as are the next two */
     uint32_t queue, warm;     /* warm is not built */
-    uint32_t enabled; /* bit k: operations of kind k may appear; swarm testing. Always holds RIG_ALWAYS_ENABLED,
+    uint32_t enabled;         /* bit k: operations of kind k may appear; swarm testing. Always holds RIG_ALWAYS_ENABLED,
                          RIG_FORK only when asked for */
 };
 

@@ -16,7 +16,7 @@ enum { HEAD_VERSION, HEAD_SLOTS, HEAD_MODES, HEAD_DISABLED, HEAD_FORK = 6, HEAD_
 
 #define FORK_MAGIC 0x60 /* one value of 32: a fork is slow, random bytes should hardly ever ask for one */
 #define FORK_MASK 0xf8
-#define RESIDENT_BIT 4  /* of the same byte; the two below it are the queue */
+#define RESIDENT_BIT 4 /* of the same byte; the two below it are the queue */
 #define EXACT_MAGIC 0xf8
 #define EXACT_MASK 0xf8 /* the three low bits say which of max, unit and guard are spelled out */
 
@@ -123,7 +123,7 @@ static void put_enabled(uint8_t *head, uint32_t enabled)
 {
     uint32_t disabled = RIG_ALL_KINDS & ~enabled & ~RIG_BIT(RIG_FORK);
     rig_put_u32(head + HEAD_DISABLED, disabled);
-    head[HEAD_FORK] |= enabled & RIG_BIT(RIG_FORK) ? FORK_MAGIC : 0;
+    head[HEAD_FORK] = enabled & RIG_BIT(RIG_FORK) ? FORK_MAGIC : 0;
 }
 
 static struct rig_world get_world(const uint8_t *head)
@@ -158,8 +158,8 @@ static void put_world(uint8_t *head, const struct rig_world *world)
     while (ways_of[way].growth != world->growth || ways_of[way].reset != world->reset)
         way++;
 
-    head[HEAD_FORK] = (uint8_t)(world->queue | (world->resident.n ? RESIDENT_BIT : 0));
     put_enabled(head, world->enabled);
+    head[HEAD_FORK] |= (uint8_t)(world->queue | (world->resident.n ? RESIDENT_BIT : 0));
     head[HEAD_VERSION] = RIG_VERSION;
     head[HEAD_SLOTS] = (uint8_t)(slots << 4 | way);
     head[HEAD_MODES] =

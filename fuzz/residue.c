@@ -115,8 +115,8 @@ static void check_shut_part(struct rig_run *run, uint32_t slot, uint64_t begin, 
     for (uint64_t offset = begin; offset < end && !run->failed; offset += page_bytes)
         if (run->ops->residency(run->subject, slot, offset, 1, &resident) == 0 && (resident & RIG_PAGE_PRESENT)) {
             rig_suspect(run, "resident", "extension",
-                        "slot %u is free, and a page of what its last tenant grew into is resident, at offset %ju", slot,
-                        (uintmax_t)offset);
+                        "slot %u is free, and a page of what its last tenant grew into is resident, at offset %ju",
+                        slot, (uintmax_t)offset);
             return;
         }
 }

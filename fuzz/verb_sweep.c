@@ -23,7 +23,8 @@ static const char sweep_help[] =
     "same, or say so and be as it was, or have put the slot out of service.\n"
     "  --behind N         how many operations follow the one with the fault, before the program ends and all slots\n"
     "                     are looked at; 32 unless given\n"
-    "  --set KEY=CHOICE   of every pool, whatever the program says: growth=guard, reset=copyback, ...; one is enough to\n"
+    "  --set KEY=CHOICE   of every pool, whatever the program says: growth=guard, reset=copyback, ...; one is enough "
+    "to\n"
     "                     sweep all programs in another way\n"
     "  --timeout SECONDS  of each run, 60 unless given; 0 is none\n"
     "  --out DIR          where to write what diverges, as programs that do so by themselves; made if need be\n"
@@ -133,8 +134,7 @@ static int run_fault(const struct sweep *sweep, const char *path, const struct r
 static bool has_other_way(enum rig_call call, struct rig_planned_fault *fault)
 {
     fault->error = call == RIG_CALL_MMAP ? -EAGAIN : call == RIG_CALL_MADVISE ? -EINVAL : 0;
-    fault->is_short =
-        call == RIG_CALL_PWRITE || call == RIG_CALL_PROCESS_MADVISE || call == RIG_CALL_PAGEMAP_SCAN;
+    fault->is_short = call == RIG_CALL_PWRITE || call == RIG_CALL_PROCESS_MADVISE || call == RIG_CALL_PAGEMAP_SCAN;
     return fault->error || fault->is_short;
 }
 

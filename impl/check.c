@@ -46,7 +46,8 @@ int cow_pool_stats(const struct cow_pool *pool, struct cow_stats *ret_stats)
     struct cow_image_set *images = (struct cow_image_set *)(uintptr_t)&pool->images; /* for its lock */
     if (cow_pool_is_forked(pool))
         return COW_FORKED;
-    *ret_stats = (struct cow_stats){.n_slots = pool->geometry.n_slots};
+    *ret_stats = (struct cow_stats){
+        .growth = pool->geometry.growth, .reset = pool->cleaning.reset, .n_slots = pool->geometry.n_slots};
     for (uint32_t i = 0; i < pool->n_shards; i++)
         add_shard(ret_stats, &pool->shards[i]);
     add_calls(ret_stats, &pool->sys);
@@ -124,7 +125,8 @@ int cow_check_backing(const struct cow_pool *pool, uint32_t slot, uint64_t offse
         *ret_file_offset_bytes = offset_bytes - it->paved_bytes;
         return it->extension_fd;
     }
-    return it->image && offset_bytes < it->paved_bytes ? cow_check_image(it->image, offset_bytes, ret_file_offset_bytes) : -1;
+    return it->image && offset_bytes < it->paved_bytes ? cow_check_image(it->image, offset_bytes, ret_file_offset_bytes)
+                                                       : -1;
 }
 
 /* ---- the walker ---- */

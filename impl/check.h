@@ -9,12 +9,12 @@
 
 struct cow_slot_view {
     uint8_t *base;
-    const struct cow_image *image; /* what the slot maps, NULL for none */
-    uint64_t paved_bytes;          /* E, 0 when nothing is mapped */
-    uint64_t private_bytes;        /* of it: what the last reset has kept */
-    uint64_t extension_bytes;      /* open past E: the length of the extension file */
-    uint64_t window_bytes;         /* past E: under guard markers, until opened */
-    int extension_fd;              /* -1: growth needs none */
+    const struct cow_image *image;          /* what the slot maps, NULL for none */
+    uint64_t paved_bytes;                   /* E, 0 when nothing is mapped */
+    uint64_t private_bytes;                 /* of it: what the last reset has kept */
+    uint64_t extension_bytes;               /* open past E: the length of the extension file */
+    uint64_t window_bytes;                  /* past E: under guard markers, until opened */
+    int extension_fd;                       /* -1: growth needs none */
     bool live, idle, queued, retired, lost; /* none of them: bare */
     bool must_discard;                      /* queued: its private pages too, not only what it grew into */
 };

@@ -150,8 +150,8 @@ static uint64_t find_piece(const struct cow_image *image, uint64_t begin, uint64
             continue;
         if (begin < run->offset_bytes)
             return end < run->offset_bytes ? end : run->offset_bytes;
-        *ret_bytes = image->view + (run->file_offset_bytes - image->runs[0].file_offset_bytes) +
-                     (begin - run->offset_bytes);
+        *ret_bytes =
+            image->view + (run->file_offset_bytes - image->runs[0].file_offset_bytes) + (begin - run->offset_bytes);
         return end < run_end ? end : run_end;
     }
     return end;
@@ -180,7 +180,8 @@ bool cow_image_equals(const struct cow_image *image, const uint8_t *base, uint64
     bool equals = true;
     for (uint64_t piece_end; begin < end && equals; begin = piece_end) {
         piece_end = find_piece(image, begin, end, &bytes);
-        equals = bytes ? memcmp(base + begin, bytes, piece_end - begin) == 0 : all_zero(base + begin, piece_end - begin);
+        equals =
+            bytes ? memcmp(base + begin, bytes, piece_end - begin) == 0 : all_zero(base + begin, piece_end - begin);
     }
     return equals;
 }

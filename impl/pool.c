@@ -37,8 +37,7 @@ static int compute_geometry(const struct cow_pool_config *config, uint64_t page_
 {
     const uint64_t guard_bytes = cow_round_up(config->guard_bytes, page_bytes);
     const uint64_t window_bytes = or_default(config->guard_window_bytes, COW_GUARD_WINDOW_BYTES);
-    *geometry =
-        (struct cow_geometry){.page_bytes = page_bytes, .n_slots = config->n_slots, .growth = config->growth};
+    *geometry = (struct cow_geometry){.page_bytes = page_bytes, .n_slots = config->n_slots, .growth = config->growth};
     geometry->window_bytes = config->growth == COW_GROWTH_GUARD ? cow_round_up(window_bytes, page_bytes) : 0;
     geometry->capacity_bytes = cow_round_up(config->max_bytes, page_bytes);
     geometry->stride_bytes = geometry->capacity_bytes + guard_bytes;
@@ -210,12 +209,30 @@ fail_images:
     return result;
 }
 
-int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_pool)
+/* What is left to the pool, by what the kernel can do. */
+static int choose_modes(const struct cow_sys_table *table, struct cow_pool_config *config)
 {
+    const bool is_free = config->growth == COW_GROWTH_DEFAULT;
+    if (config->reset == COW_RESET_DEFAULT)
+        config->reset = COW_RESET_ADAPTIVE;
+    if (is_free)
+        config->growth = COW_GROWTH_GUARD;
+    int result = cow_selftest(table, config->growth, config->reset);
+    if (result == COW_UNSUPPORTED && is_free) {
+        config->growth = COW_GROWTH_PROTECT;
+        result = cow_selftest(table, config->growth, config->reset);
+    }
+    return result;
+}
+
+int cow_pool_create(const struct cow_pool_config *wanted, struct cow_pool **ret_pool)
+{
+    struct cow_pool_config modes = *wanted;
+    const struct cow_pool_config *config = &modes;
     const struct cow_sys_table *table = config->sys ? config->sys : &cow_sys_linux;
     int result = check_config(config);
     if (result == COW_OK)
-        result = cow_selftest(table, config->growth, config->reset);
+        result = choose_modes(table, &modes);
     if (result != COW_OK)
         return result;
     struct cow_pool *pool = calloc(1, sizeof *pool);

@@ -82,8 +82,8 @@ static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const st
     uint8_t *at = slot->base, *const end = slot->base + slot->paved_bytes;
     while (at < end) { /* the rest, if there were more stretches than there was room for */
         uint8_t *walked = at;
-        const int n = cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at), stretches, N_STRETCHES,
-                                           &walked);
+        const int n =
+            cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at), stretches, N_STRETCHES, &walked);
         if (n < 0)
             return n;
         if (n > N_STRETCHES || !is_sane(stretches, n, at, end, walked, page_bytes))
@@ -148,8 +148,8 @@ int cow_reset_now(struct cow_slot *slot, const struct cow_geometry *geometry, co
     return *ret_how == COW_COPIED ? close_grown(slot, geometry, sys) : cow_reset_discard(slot, geometry, sys);
 }
 
-int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
-                         struct cow_sys *sys, enum cow_cleaned *ret_how)
+int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geometry,
+                         const struct cow_cleaning *cleaning, struct cow_sys *sys, enum cow_cleaned *ret_how)
 {
     if (cleaning->reset == COW_RESET_DISCARD || cleaning->reset == COW_RESET_COPYBACK)
         return cow_reset_now(slot, geometry, cleaning, sys, ret_how);
@@ -202,8 +202,8 @@ void cow_reset_many(struct cow_slot *const *slots, uint32_t n_slots, const struc
                 forget_private(slot);
             ret_results[i] = cow_growth_close_rest(slot, geometry, sys);
         } else {
-            ret_results[i] = slot->must_discard ? cow_reset_discard(slot, geometry, sys)
-                                                : close_grown(slot, geometry, sys);
+            ret_results[i] =
+                slot->must_discard ? cow_reset_discard(slot, geometry, sys) : close_grown(slot, geometry, sys);
         }
     }
 }

@@ -24,8 +24,8 @@
 int cow_reset_now(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
                   struct cow_sys *sys, enum cow_cleaned *ret_how);
 /* The same at the end of a lease; or only as much of it as is not done better with other slots: see cow_reset_is_due(). */
-int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_cleaning *cleaning,
-                         struct cow_sys *sys, enum cow_cleaned *ret_how);
+int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geometry,
+                         const struct cow_cleaning *cleaning, struct cow_sys *sys, enum cow_cleaned *ret_how);
 /* Whether cow_reset_many() is still to come. */
 static inline bool cow_reset_is_due(const struct cow_slot *slot)
 {

@@ -19,11 +19,11 @@ struct cow_slot_list {
 struct cow_shard {
     pthread_mutex_t lock;                             /* no lock is taken under it */
     struct cow_slot_list lists[COW_SLOT_RETIRED + 1]; /* by state; the one for LIVE stays empty */
-    struct cow_slot **buckets;                        /* warm slots, most recently put first; those without pages behind the first */
-    uint32_t n_buckets;                               /* a power of two */
-    uint32_t n_queued;                                /* in the list */
-    uint64_t idle_bytes;                              /* private pages that IDLE slots in the list keep */
-    struct cow_sys sys;                               /* the calls made for this shard's slots */
+    struct cow_slot **buckets; /* warm slots, most recently put first; those without pages behind the first */
+    uint32_t n_buckets;        /* a power of two */
+    uint32_t n_queued;         /* in the list */
+    uint64_t idle_bytes;       /* private pages that IDLE slots in the list keep */
+    struct cow_sys sys;        /* the calls made for this shard's slots */
     /* Relaxed counters, summed when somebody asks. */
     atomic_uint_fast64_t n_live, n_instantiations, n_warm, n_repaved, n_grows, n_resets, n_failed_resets, n_lost;
     atomic_uint_fast64_t n_cleaned[COW_N_CLEANED], n_deferred, n_trims;

@@ -99,7 +99,8 @@ static int map_all(struct cow_slot *slot, const struct cow_geometry *geometry, s
 int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                   struct cow_image *image, uint64_t paved_bytes)
 {
-    COW_CHECK(slot->state != COW_SLOT_LIVE && slot->state != COW_SLOT_QUEUED && !slot->lost && paved_bytes <= geometry->capacity_bytes);
+    COW_CHECK(slot->state != COW_SLOT_LIVE && slot->state != COW_SLOT_QUEUED && !slot->lost &&
+              paved_bytes <= geometry->capacity_bytes);
     int result = cut_out(slot, geometry, sys);
     if (result)
         return result;

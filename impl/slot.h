@@ -44,12 +44,13 @@ struct cow_slot {
 
     /* Owned by the instance's thread while LIVE, else by the shard's lock or by whoever took the slot from a list. */
     enum cow_slot_state state;
-    bool lost;     /* never used again */
-    bool has_hole; /* its range could not be kept: something else may be mapped there by now */
+    bool lost;                /* never used again */
+    bool has_hole;            /* its range could not be kept: something else may be mapped there by now */
     int extension_fd;         /* growth truncate; else -1 */
     uint64_t extension_bytes; /* how much past E is open: whole host pages. As long is the extension file */
-    uint64_t window_bytes;    /* of IDLE and LIVE slots: how much past E is under guard markers, or was before it was opened */
-    uint64_t paved_bytes;     /* E, of IDLE and LIVE slots */
+    uint64_t
+        window_bytes; /* of IDLE and LIVE slots: how much past E is under guard markers, or was before it was opened */
+    uint64_t paved_bytes; /* E, of IDLE and LIVE slots */
     uint64_t initial_bytes;
     uint64_t length_bytes;
     uint64_t max_bytes;
@@ -58,7 +59,7 @@ struct cow_slot {
     uint64_t private_bytes;     /* IDLE, QUEUED: pages of its own in [0, E) that the last reset has kept */
     struct cow_history history; /* of them */
     bool must_discard;          /* QUEUED: [0, E) is to be let go */
-    bool tainted;               /* LIVE: the kernel may hold on to pages, they must not be written to for the next tenant */
+    bool tainted; /* LIVE: the kernel may hold on to pages, they must not be written to for the next tenant */
     uint8_t *base;
 
     bool listed; /* in a list: guarded by the shard's lock, and so is everything above while it is true */

@@ -20,7 +20,11 @@ int main(int n_arguments, char **arguments)
     const char *mode = arguments[1];
     const long n_rounds = strtol(arguments[2], NULL, 10);
     const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    const struct cow_pool_config pool_config = {.n_slots = 4, .max_bytes = 16 * page, .guard_bytes = page};
+    const struct cow_pool_config pool_config = {.growth = COW_GROWTH_TRUNCATE,
+                                                .reset = COW_RESET_DISCARD,
+                                                .n_slots = 4,
+                                                .max_bytes = 16 * page,
+                                                .guard_bytes = page};
     const struct cow_segment segment = {100, "data", 4};
     struct cow_pool *pool = NULL;
     struct cow_image *image = NULL;

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What most tests are about, whichever the defaults are; the other modes: test_modes.c, and every program of the rig. */
+#define FOUNDING_MODES .growth = COW_GROWTH_TRUNCATE, .reset = COW_RESET_DISCARD
+
 static inline uint64_t fixture_page(void)
 {
     return (uint64_t)sysconf(_SC_PAGESIZE);
@@ -18,8 +21,8 @@ static inline uint64_t fixture_page(void)
 /* A pool of n_slots memories of up to n_pages host pages, one page of guard; NULL after an error. */
 static inline struct cow_pool *fixture_pool(uint32_t n_slots, uint64_t n_pages)
 {
-    const struct cow_pool_config config = {
-        .n_slots = n_slots, .max_bytes = n_pages * fixture_page(), .guard_bytes = fixture_page()};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = n_slots, .max_bytes = n_pages * fixture_page(),
+                                           .guard_bytes = fixture_page()};
     struct cow_pool *pool = NULL;
     return cow_pool_create(&config, &pool) == COW_OK ? pool : NULL;
 }

@@ -62,8 +62,11 @@ static struct traces look(void)
 
 static int create(uint32_t n_slots, struct cow_pool **ret_pool)
 {
-    const struct cow_pool_config config = {
-        .n_slots = n_slots, .max_bytes = 64 * (uint64_t)sysconf(_SC_PAGESIZE), .guard_bytes = UINT64_C(1) << 20};
+    const struct cow_pool_config config = {.growth = COW_GROWTH_TRUNCATE,
+                                           .reset = COW_RESET_DISCARD,
+                                           .n_slots = n_slots,
+                                           .max_bytes = 64 * (uint64_t)sysconf(_SC_PAGESIZE),
+                                           .guard_bytes = UINT64_C(1) << 20};
     return cow_pool_create(&config, ret_pool);
 }
 

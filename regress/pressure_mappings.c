@@ -117,8 +117,11 @@ static unsigned n_pools_refused;
 /* A pool that cannot be made leaves nothing; one that can is closed under the same shortage. */
 static void make_pool(void)
 {
-    const struct cow_pool_config config = {
-        .n_slots = 3, .max_bytes = 8 * filler.page_bytes, .guard_bytes = filler.page_bytes};
+    const struct cow_pool_config config = {.growth = COW_GROWTH_TRUNCATE,
+                                           .reset = COW_RESET_DISCARD,
+                                           .n_slots = 3,
+                                           .max_bytes = 8 * filler.page_bytes,
+                                           .guard_bytes = filler.page_bytes};
     struct cow_pool *pool = NULL;
     const int n_descriptors = process_n_descriptors();
     const long n_pages = press_number("/proc/self/statm", NULL);

@@ -35,7 +35,11 @@ static unsigned lend_until_refused(struct cow_pool *pool, struct cow_instance *i
 
 void press_overcommit(void)
 {
-    const struct cow_pool_config config = {.n_slots = N_SLOTS, .max_bytes = 4 * GIB, .guard_bytes = 4 * GIB};
+    const struct cow_pool_config config = {.growth = COW_GROWTH_TRUNCATE,
+                                           .reset = COW_RESET_DISCARD,
+                                           .n_slots = N_SLOTS,
+                                           .max_bytes = 4 * GIB,
+                                           .guard_bytes = 4 * GIB};
     const struct cow_instance_config empty = {.max_bytes = 4 * GIB};
     struct cow_instance instances[N_SLOTS], small;
     struct cow_memory memory;

@@ -40,7 +40,9 @@ void press_open(struct press_world *world, uint32_t n_slots)
     world->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     if (!world->unit_bytes)
         world->unit_bytes = world->page_bytes;
-    const struct cow_pool_config config = {.n_slots = n_slots,
+    const struct cow_pool_config config = {.growth = COW_GROWTH_TRUNCATE,
+                                           .reset = COW_RESET_DISCARD,
+                                           .n_slots = n_slots,
                                            .max_bytes = PRESS_MAX_UNITS * world->unit_bytes,
                                            .guard_bytes = GUARD_UNITS * world->unit_bytes,
                                            .image_join_bytes = 1};

@@ -159,7 +159,8 @@ static void test_adaptive__any_counters_are_survived(void)
     for (int i = 0; i < 100000; i++) {
         struct cow_history history = {.n_leases = 0};
         for (int lease = 0; lease < 20; lease++)
-            (void)cow_history_add(&history, next_random() >> below(64) >> 24, below(2), next_random() >> below(64) >> 24);
+            (void)cow_history_add(&history, next_random() >> below(64) >> 24, below(2),
+                                  next_random() >> below(64) >> 24);
     }
 }
 

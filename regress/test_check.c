@@ -76,11 +76,8 @@ static struct cow_instance lend(uint32_t shard_hint, const struct cow_image *ima
 static void open_world(void)
 {
     w.page = fixture_page();
-    const struct cow_pool_config config = {.n_slots = N_SLOTS,
-                                           .max_bytes = 16 * w.page,
-                                           .guard_bytes = w.page,
-                                           .n_shards = N_SHARDS,
-                                           .image_join_bytes = 1};
+    const struct cow_pool_config config = {FOUNDING_MODES,        .n_slots = N_SLOTS,   .max_bytes = 16 * w.page,
+                                           .guard_bytes = w.page, .n_shards = N_SHARDS, .image_join_bytes = 1};
     const struct cow_segment segments[] = {{0, "\x07", 1}, {3 * w.page, "\x08", 1}};
     uint64_t old_bytes;
     CHECK_EQ(cow_pool_create(&config, &w.pool), COW_OK);
@@ -150,7 +147,7 @@ static void test_check__slots(void)
     EXPECT_BROKEN(bare, w.bare->image, w.copy);
     EXPECT_BROKEN(bare, w.bare->paved_bytes, w.page);
     EXPECT_BROKEN("(S1) an idle slot is open past its initial part", w.idle->extension_bytes, w.page);
-    EXPECT_BROKEN("(S2) the end of an extension file is not a whole number of host pages", w.live->extension_bytes, 1);
+    EXPECT_BROKEN("(S2) the accessible end is not a whole number of host pages", w.live->extension_bytes, 1);
     EXPECT_BROKEN("(S2) an extension file is not as long as the books say", w.live->extension_bytes, w.page);
     EXPECT_BROKEN("(S2) an extension file is not as long as the books say", w.bare->extension_fd, -1);
     close_world();

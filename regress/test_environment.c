@@ -61,8 +61,8 @@ static int limit_descriptors(uint64_t soft, uint64_t hard)
 
 static int create_slots(uint32_t n_slots, int raise, struct cow_pool **ret_pool)
 {
-    const struct cow_pool_config config = {
-        .n_slots = n_slots, .max_bytes = 4 * fixture_page(), .raise_descriptor_limit = raise};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = n_slots, .max_bytes = 4 * fixture_page(),
+                                           .raise_descriptor_limit = raise};
     return cow_pool_create(&config, ret_pool);
 }
 
@@ -125,7 +125,7 @@ static uint64_t address_space_bytes(void)
 
 static int little_address_space(void)
 {
-    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = 4 * GIB};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 1, .max_bytes = 4 * GIB};
     struct cow_pool *pool = NULL;
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     limit.rlim_cur = address_space_bytes() + GIB;
@@ -246,8 +246,8 @@ static void test_environment__mappings_keep_their_attributes_whenever_they_are_m
 {
     const uint64_t page = fixture_page();
     struct faulty kernel = faulty_kernel();
-    const struct cow_pool_config config = {
-        .n_slots = 2, .max_bytes = 8 * page, .guard_bytes = page, .sys = &kernel.table};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 2, .max_bytes = 8 * page, .guard_bytes = page,
+                                           .sys = &kernel.table};
     struct cow_pool *pool = NULL;
     struct cow_instance instance;
     uint64_t old_bytes;

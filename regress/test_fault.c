@@ -82,11 +82,8 @@ static void open_world(struct world *world)
     const uint64_t page = fixture_page();
     uint64_t old_bytes;
     *world = (struct world){.kernel = faulty_kernel()};
-    const struct cow_pool_config config = {.n_slots = 2,
-                                           .max_bytes = N_PAGES * page,
-                                           .guard_bytes = page,
-                                           .image_join_bytes = 1,
-                                           .sys = &world->kernel.table};
+    const struct cow_pool_config config = {FOUNDING_MODES,      .n_slots = 2,          .max_bytes = N_PAGES * page,
+                                           .guard_bytes = page, .image_join_bytes = 1, .sys = &world->kernel.table};
     CHECK_EQ(cow_pool_create(&config, &world->pool), COW_OK);
     world->first = fixture_image(world->pool, page, 10, 7, 90);
     world->second = fixture_image(world->pool, 2 * page, page, 8, page);
@@ -469,7 +466,8 @@ static void test_fault__close(void)
 static void test_fault__a_retired_slot_is_taken_last(void)
 {
     struct faulty kernel = faulty_kernel();
-    const struct cow_pool_config config = {.n_slots = 3, .max_bytes = fixture_page(), .sys = &kernel.table};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 3, .max_bytes = fixture_page(),
+                                           .sys = &kernel.table};
     struct cow_pool *pool = NULL;
     struct cow_instance instances[3], extra;
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);

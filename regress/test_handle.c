@@ -136,8 +136,8 @@ static void test_handle__none_is_left_after_the_last_block(void)
 static void test_handle__a_slot_without_handles_is_lost(void)
 {
     struct faulty kernel = faulty_kernel();
-    const struct cow_pool_config config = {
-        .n_slots = 3, .max_bytes = 2 * fixture_page(), .guard_bytes = fixture_page(), .sys = &kernel.table};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 3, .max_bytes = 2 * fixture_page(),
+                                           .guard_bytes = fixture_page(), .sys = &kernel.table};
     struct cow_pool *pool = NULL;
     struct cow_instance instance, none = {42};
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);

@@ -9,7 +9,8 @@
 /* A pool whose images join runs with a gap of at most join_bytes. */
 static struct cow_pool *open_pool(uint32_t n_slots, uint64_t max_bytes, uint64_t join_bytes)
 {
-    const struct cow_pool_config config = {.n_slots = n_slots, .max_bytes = max_bytes, .image_join_bytes = join_bytes};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = n_slots, .max_bytes = max_bytes,
+                                           .image_join_bytes = join_bytes};
     struct cow_pool *pool = NULL;
     return cow_pool_create(&config, &pool) == COW_OK ? pool : NULL;
 }
@@ -320,7 +321,7 @@ static void test_image__a_dead_one_goes_when_its_slot_is_taken_for_another(void)
 static void test_image__flush_takes_dead_images_only_and_from_every_shard(void)
 {
     const uint64_t page = fixture_page();
-    const struct cow_pool_config config = {.n_slots = 6, .max_bytes = page, .n_shards = 3};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 6, .max_bytes = page, .n_shards = 3};
     struct cow_pool *pool = NULL;
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
     struct cow_image *dead = fixture_image(pool, page, 0, 1, 9), *alive = fixture_image(pool, page, 0, 2, 9);

@@ -18,7 +18,8 @@ static uint64_t page;
 static struct cow_pool *open_pool(const struct cow_sys_table *sys)
 {
     const struct cow_pool_config config = {
-        .n_slots = 2, .max_bytes = N_PAGES * page, .guard_bytes = page, .image_join_bytes = page, .sys = sys};
+        FOUNDING_MODES,           .n_slots = 2, .max_bytes = N_PAGES * page, .guard_bytes = page,
+        .image_join_bytes = page, .sys = sys};
     struct cow_pool *pool = NULL;
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
     return pool;
@@ -209,7 +210,7 @@ static void test_image_file__of_a_disk(void)
 static void test_image_file__of_huge_pages_is_copied(void)
 {
     const uint64_t huge_bytes = UINT64_C(2) << 20;
-    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = huge_bytes};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 1, .max_bytes = huge_bytes};
     const int fd = memfd_create("callers-file", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
     if (fd < 0)
         return; /* this kernel has none */

@@ -140,7 +140,8 @@ static void refuse(struct cow_pool *pool, struct cow_instance_config config, int
 static void test_instance__refusals_come_in_their_order(void)
 {
     struct cow_pool *other = fixture_pool(1, 64), *pool = NULL;
-    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = UINT64_C(8) * 65536, .unit_bytes = 65536};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 1, .max_bytes = UINT64_C(8) * 65536,
+                                           .unit_bytes = 65536};
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
     const uint64_t unit = 65536;
     struct cow_image *image = fixture_image(pool, 2 * unit, 0, 1, 10),
@@ -293,7 +294,7 @@ static void test_instance__slots_are_preferred_as_promised(void)
 
 static void test_instance__other_shards_help_out(void)
 {
-    const struct cow_pool_config config = {.n_slots = 5, .max_bytes = 1, .n_shards = 4};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 5, .max_bytes = 1, .n_shards = 4};
     struct cow_pool *pool = NULL;
     struct cow_instance instances[5], extra;
     CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
@@ -341,8 +342,8 @@ static void touch(void *address)
 
 static void test_instance__four_gigabytes_are_reached_to_the_last_byte(void)
 {
-    const struct cow_pool_config config = {
-        .n_slots = 2, .max_bytes = 4 * GIB, .guard_bytes = 2 * GIB, .unit_bytes = 65536};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 2, .max_bytes = 4 * GIB, .guard_bytes = 2 * GIB,
+                                           .unit_bytes = 65536};
     struct cow_instance instance;
     struct cow_location location;
     uint64_t old_bytes;

@@ -11,8 +11,8 @@
 
 static int create(struct faulty *kernel, struct cow_pool **ret_pool)
 {
-    const struct cow_pool_config config = {
-        .n_slots = 3, .max_bytes = 4 * fixture_page(), .n_shards = 2, .sys = &kernel->table};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 3, .max_bytes = 4 * fixture_page(), .n_shards = 2,
+                                           .sys = &kernel->table};
     return cow_pool_create(&config, ret_pool);
 }
 

@@ -84,8 +84,8 @@ static void test_oom__creation(void)
     unsigned n_allocations = 0;
     for (unsigned n = 1;; n++) {
         struct faulty kernel = faulty_kernel();
-        const struct cow_pool_config config = {
-            .n_slots = 5, .max_bytes = 4 * fixture_page(), .n_shards = 3, .sys = &kernel.table};
+        const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 5, .max_bytes = 4 * fixture_page(),
+                                               .n_shards = 3, .sys = &kernel.table};
         struct cow_pool *const untouched = (struct cow_pool *)&kernel;
         struct cow_pool *pool = untouched;
         const int n_descriptors = process_n_descriptors();
@@ -129,7 +129,8 @@ static int make_file(uint64_t n_bytes, int seals)
 static void open_world(void)
 {
     kernel = faulty_kernel();
-    const struct cow_pool_config config = {.n_slots = 2, .max_bytes = 4 * fixture_page(), .sys = &kernel.table};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 2, .max_bytes = 4 * fixture_page(),
+                                           .sys = &kernel.table};
     sealed_fd = make_file(1, F_SEAL_WRITE | F_SEAL_SHRINK);
     plain_fd = make_file(1, 0);
     empty_fd = make_file(0, F_SEAL_WRITE | F_SEAL_SHRINK);

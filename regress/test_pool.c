@@ -12,6 +12,8 @@
 
 static int create(struct cow_pool_config config, struct cow_pool **ret_pool)
 {
+    config.growth = config.growth ? config.growth : COW_GROWTH_TRUNCATE;
+    config.reset = config.reset ? config.reset : COW_RESET_DISCARD;
     return cow_pool_create(&config, ret_pool);
 }
 

@@ -117,8 +117,8 @@ static void *churn(void *argument)
 
 static void run_with_shards(uint32_t n_shards)
 {
-    const struct cow_pool_config config = {
-        .n_slots = N_SLOTS, .max_bytes = N_PAGES * fixture_page(), .n_shards = n_shards, .image_join_bytes = 1};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = N_SLOTS, .max_bytes = N_PAGES * fixture_page(),
+                                           .n_shards = n_shards, .image_join_bytes = 1};
     struct shared shared = {.n_working = N_WORKERS};
     pthread_t threads[N_WORKERS + 1];
     CHECK_EQ(cow_pool_create(&config, &shared.pool), COW_OK);
@@ -274,7 +274,7 @@ static void *lend_meanwhile(void *argument)
 static void test_threads__a_slot_that_a_flush_works_on_is_waited_for(void)
 {
     struct cow_sys_table slow = cow_sys_linux;
-    const struct cow_pool_config config = {.n_slots = 1, .max_bytes = fixture_page(), .sys = &slow};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 1, .max_bytes = fixture_page(), .sys = &slow};
     struct shared it = {.pool = NULL};
     struct cow_instance instance;
     pthread_t lender;

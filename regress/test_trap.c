@@ -24,7 +24,8 @@ static void expect_place(const struct cow_pool *pool, const void *address, struc
 static void test_locate__every_place_of_the_picture(void)
 {
     const uint64_t page = fixture_page();
-    const struct cow_pool_config config = {.n_slots = 3, .max_bytes = 4 * page, .guard_bytes = 2 * page};
+    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = 3, .max_bytes = 4 * page,
+                                           .guard_bytes = 2 * page};
     struct cow_pool *pool = NULL;
     struct cow_instance a, b;
     uint64_t old_bytes;

@@ -92,6 +92,7 @@ const char *cow_result_name(int result);
 
 /* How the accessible end moves. */
 enum cow_growth {
+    COW_GROWTH_DEFAULT,  /* GUARD, or PROTECT where the kernel has no guard markers */
     COW_GROWTH_TRUNCATE, /* the memory beyond its initial length is a file of its own; growth is one ftruncate */
     COW_GROWTH_PROTECT,  /* it is reserved, and made accessible by one mprotect */
     COW_GROWTH_GUARD,    /* it is mapped, under guard markers that growth takes away (Linux 6.13), for the first
@@ -100,7 +101,8 @@ enum cow_growth {
 
 /* How a slot becomes equal to its image again. */
 enum cow_reset {
-    COW_RESET_DISCARD,  /* its private pages go back to the kernel, at once */
+    COW_RESET_DEFAULT, /* ADAPTIVE */
+    COW_RESET_DISCARD, /* its private pages go back to the kernel, at once */
     COW_RESET_COPYBACK, /* the image is copied back into them: all of a small memory, else what PAGEMAP_SCAN finds (Linux 6.7) */
     COW_RESET_DEFERRED, /* released slots wait until their pages go in one call for many (process_madvise, Linux 6.13 for the process
                            itself; by fewer calls from 6.16 on); a reset in place is as with DISCARD */
@@ -131,14 +133,17 @@ struct cow_pool_config {
     uint32_t n_shards;    /* independent parts that instantiate and release do not contend across; 0 means 1 */
     enum cow_growth growth;
     enum cow_reset reset;
-    uint64_t guard_window_bytes; /* growth guard: how much of a memory beyond its initial length is under guard markers, rounded
+    uint64_t
+        guard_window_bytes; /* growth guard: how much of a memory beyond its initial length is under guard markers, rounded
                                   up to host pages; 0 means COW_GUARD_WINDOW_BYTES. Each slot pays for it with 8 bytes of page
                                   table for each host page, and some 20 ns when it is made ready for another image */
     uint64_t copy_whole_bytes; /* copyback, adaptive: an initial length of at most this is copied whole; 0 means
                                   COW_COPY_WHOLE_BYTES */
-    uint32_t queue_slots;      /* deferred, adaptive: how many slots of a shard may wait until they are cleaned together, which the
+    uint32_t
+        queue_slots; /* deferred, adaptive: how many slots of a shard may wait until they are cleaned together, which the
                                   release that fills the queue does for all of them; 0 means COW_QUEUE_SLOTS */
-    uint64_t resident_bytes;   /* adaptive: what idle slots may keep in private pages, all together; 0 means COW_RESIDENT_BYTES.
+    uint64_t
+        resident_bytes; /* adaptive: what idle slots may keep in private pages, all together; 0 means COW_RESIDENT_BYTES.
                                   Divided among the shards */
     uint64_t image_join_bytes; /* dense runs of data with a gap of at most this between them are joined into one
                                   mapping, the gap kept as zero bytes; 0 means COW_IMAGE_JOIN_BYTES */
@@ -403,18 +408,21 @@ struct cow_stats {
     uint64_t n_grows;          /* successful ones with a delta above zero */
     uint64_t n_resets;         /* in place and at release, successful ones */
     uint64_t n_failed_resets;
-    uint64_t n_let_go;    /* of n_resets: private pages were given back to the kernel, or are queued for it */
-    uint64_t n_copied;    /* the image was copied into them */
-    uint64_t n_fell_back; /* they were let go where they should have been copied: after taint_io, of an image over a file that the
-                             caller vouches for, or since page tables cannot be scanned */
-    uint64_t n_deferred;  /* releases after which the slot had to wait to be cleaned */
-    uint64_t n_trims;     /* idle slots that gave up pages because all kept too many */
-    uint64_t n_queued;    /* slots that wait now */
-    uint64_t idle_bytes;  /* in private pages that idle slots keep now */
     uint64_t n_images;         /* that the caller holds */
     uint64_t image_bytes;      /* file memory of images that the caller holds */
     uint64_t dead_image_bytes; /* file memory of dropped images that slots still map */
+    uint64_t n_let_go;         /* of n_resets: private pages were given back to the kernel, or are queued for it */
+    uint64_t n_copied;         /* the image was copied into them */
+    uint64_t
+        n_fell_back; /* they were let go where they should have been copied: after taint_io, of an image over a file that the
+                             caller vouches for, or since page tables cannot be scanned */
+    uint64_t n_deferred; /* releases after which the slot had to wait to be cleaned */
+    uint64_t n_trims;    /* idle slots that gave up pages because all kept too many */
+    uint64_t n_queued;   /* slots that wait now */
+    uint64_t idle_bytes; /* in private pages that idle slots keep now */
     uint64_t n_calls[COW_N_CALLS];
+    enum cow_growth growth; /* in use: never DEFAULT, nor the next */
+    enum cow_reset reset;
 };
 
 /* A snapshot; each figure is exact once the calls that move it have returned. Returns 0 or COW_FORKED. Linear in the shards and the retired slots. */

@@ -44,9 +44,9 @@ enum cow_advice {
     COW_ADVICE_DONT_DUMP,      /* MADV_DONTDUMP */
     COW_ADVICE_NO_HUGE,        /* MADV_NOHUGEPAGE; 0 where the kernel has no huge pages */
     COW_ADVICE_WIPE_ON_FORK, /* MADV_WIPEONFORK, Linux 4.14: reads zero in a child */
-    COW_ADVICE_GUARD,        /* MADV_GUARD_INSTALL, Linux 6.13: the pages go, and access to them raises SIGSEGV. -EINVAL for
+    COW_ADVICE_GUARD,   /* MADV_GUARD_INSTALL, Linux 6.13: the pages go, and access to them raises SIGSEGV. -EINVAL for
                                 locked memory, and of older kernels */
-    COW_ADVICE_UNGUARD,      /* MADV_GUARD_REMOVE: what was guarded can be accessed, and reads zero */
+    COW_ADVICE_UNGUARD, /* MADV_GUARD_REMOVE: what was guarded can be accessed, and reads zero */
 };
 
 /* What can no longer be done to a file (fcntl(2), F_GET_SEALS). */
@@ -61,7 +61,8 @@ enum cow_seal {
 /* A stretch of pages that the process has for itself: written to, wherever they are now. */
 struct cow_stretch {
     uint8_t *begin, *end;
-    bool is_zero_page; /* was only read, where nothing was mapped; or was found to hold zeros, and is shared now (KSM) */
+    bool
+        is_zero_page; /* was only read, where nothing was mapped; or was found to hold zeros, and is shared now (KSM) */
 };
 
 struct cow_sys_table {
