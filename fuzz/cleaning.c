@@ -100,8 +100,8 @@ static bool is_entitled(const struct rig_run *run, const struct rig_slot *slot, 
 /* One call finds as many stretches as there is room for; how many there are, only the kernel knows. */
 static void expect_scan(struct rig_run *run, const struct rig_slot *slot, const struct rig_ended *reset)
 {
-    enum { AT_ONCE = 64 };
-    const uint64_t most = slot->paved_bytes / run->geometry.page_bytes / AT_ONCE + 1;
+    const uint64_t at_once = run->kernel ? 1 : 64; /* rewritten answers have little room */
+    const uint64_t most = slot->paved_bytes / run->geometry.page_bytes / at_once + 1;
     struct cow_stats now = {0};
     (void)run->ops->stats(run->subject, &now);
     const uint64_t n = now.n_calls[COW_CALL_PAGEMAP_SCAN] - reset->before.n_calls[COW_CALL_PAGEMAP_SCAN];

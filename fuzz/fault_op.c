@@ -12,7 +12,7 @@
 
 static bool wants_faults(const struct rig_run *run)
 {
-    bool has_fault = run->options->fault || run->options->ret_calls;
+    bool has_fault = run->options->fault || run->options->ret_calls || rig_copies_back(run);
     for (uint32_t i = 0; i < run->program->n_ops; i++)
         has_fault = has_fault || run->program->ops[i].kind == RIG_FAULT;
     return has_fault && run->ops->slot_state;

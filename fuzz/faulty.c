@@ -223,10 +223,30 @@ static int64_t faulty_process_madvise(const struct cow_sys_table *self, int proc
     return n_done ? cow_sys_linux.process_madvise(&cow_sys_linux, process_fd, ranges, n_done, advice) : 0;
 }
 
+/* What a kernel may answer at any time, and seldom does, it answers all the time: there is room for two stretches only, every other page
+ * is swapped out, and pages of zeros are shared (KSM) and look like pages that nobody has written to. */
+static int answer_strangely(int n, unsigned where, struct cow_stretch *stretches)
+{
+    const size_t page_bytes = cow_sys_linux.host_page_bytes(&cow_sys_linux);
+    int n_told = 0;
+    for (int i = 0; i < n; i++) {
+        struct cow_stretch it = stretches[i];
+        const bool is_one_page = (size_t)(it.end - it.begin) == page_bytes;
+        const bool is_swapped = is_one_page && (uintptr_t)it.begin / page_bytes % 2;
+        if (!(where & (is_swapped ? COW_PAGES_SWAPPED : COW_PAGES_PRESENT)))
+            continue;
+        it.is_zero_page = it.is_zero_page ||
+                          (is_one_page && it.begin[0] == 0 && memcmp(it.begin, it.begin + 1, page_bytes - 1) == 0);
+        stretches[n_told++] = it;
+    }
+    return n_told;
+}
+
 /* Of a call that is short: it has room for so many stretches. The lie: nothing was found. */
 static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
-                               struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+                               unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
 {
+    enum { ROOM = 2 };
     int error;
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PAGEMAP_SCAN, &error);
     if (fault && fault->how == RIG_FAILS)
@@ -235,9 +255,12 @@ static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd,
         *ret_end = at + length_bytes;
         return 0;
     }
+    n_max = n_max < ROOM ? n_max : ROOM;
     if (fault)
         n_max = fault->n_bytes < 1 ? 1 : fault->n_bytes < n_max ? fault->n_bytes : n_max;
-    return cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, ret_stretches, n_max, ret_end);
+    const int n = cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, where, ret_stretches, n_max,
+                                             ret_end);
+    return n < 0 ? n : answer_strangely(n, where, ret_stretches);
 }
 
 static int faulty_open_process(const struct cow_sys_table *self)

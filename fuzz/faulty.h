@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* A kernel that fails on request: a table that wraps the built-in one. Faults are armed for one kind of call, or for all of them;
+/* A kernel that fails on request, and whose answers are rewritten so that what is rare happens all the time (scans of page tables): a
+ * table that wraps the built-in one. Faults are armed for one kind of call, or for all of them;
  * the nth call from there on fails, once or for ever. It keeps books of what is open and mapped through it, so that what a failed
  * operation leaves behind is seen. For one thread.
  *

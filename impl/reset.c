@@ -83,7 +83,8 @@ static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const st
     while (at < end) { /* the rest, if there were more stretches than there was room for */
         uint8_t *walked = at;
         const int n =
-            cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at), stretches, N_STRETCHES, &walked);
+            cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at),
+                                           COW_PAGES_PRESENT | COW_PAGES_SWAPPED, stretches, N_STRETCHES, &walked);
         if (n < 0)
             return n;
         if (n > N_STRETCHES || !is_sane(stretches, n, at, end, walked, page_bytes))

@@ -129,7 +129,8 @@ static int test_scan(struct bench *bench)
     if (fd < 0)
         return COW_OK;
     bench->image[0] = DIRT;
-    const int n = cow_sys_pagemap_scan(&bench->sys, fd, bench->image, bench->page_bytes, &stretch, 1, &walked);
+    const int n = cow_sys_pagemap_scan(&bench->sys, fd, bench->image, bench->page_bytes,
+                                       COW_PAGES_PRESENT | COW_PAGES_SWAPPED, &stretch, 1, &walked);
     (void)cow_sys_close(&bench->sys, fd);
     const bool is_found = n == 1 && stretch.begin == bench->image && stretch.end == bench->image + bench->page_bytes &&
                           !stretch.is_zero_page;

@@ -165,7 +165,7 @@ struct scan_region {
 enum { SCAN_IS_FILE = 1 << 2, SCAN_IS_PRESENT = 1 << 3, SCAN_IS_SWAPPED = 1 << 4, SCAN_IS_ZERO_PAGE = 1 << 5 };
 
 static int linux_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
-                              struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+                              unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
 {
     enum { N_REGIONS = 64 };
     struct scan_region regions[N_REGIONS];
@@ -177,7 +177,7 @@ static int linux_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, 
         .n_regions = n_max < N_REGIONS ? n_max : N_REGIONS,
         .inverted_categories = SCAN_IS_FILE,
         .all_of = SCAN_IS_FILE, /* inverted: no page of a file */
-        .any_of = SCAN_IS_PRESENT | SCAN_IS_SWAPPED,
+        .any_of = (where & COW_PAGES_PRESENT ? SCAN_IS_PRESENT : 0) | (where & COW_PAGES_SWAPPED ? SCAN_IS_SWAPPED : 0),
         .told_categories = SCAN_IS_ZERO_PAGE,
     };
     (void)self;

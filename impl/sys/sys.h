@@ -58,7 +58,13 @@ enum cow_seal {
     COW_SEALS_ALL = 15,
 };
 
-/* A stretch of pages that the process has for itself: written to, wherever they are now. */
+/* Where a page is that the process has for itself. */
+enum cow_where_pages {
+    COW_PAGES_PRESENT = 1,
+    COW_PAGES_SWAPPED = 2,
+};
+
+/* A stretch of such pages. */
 struct cow_stretch {
     uint8_t *begin, *end;
     bool
@@ -87,9 +93,10 @@ struct cow_sys_table {
     /* How many bytes were read: may be fewer than asked, 0 at the end of the file, never more. */
     int64_t (*pread)(const struct cow_sys_table *self, int fd, void *ret_bytes, size_t length_bytes,
                      uint64_t offset_bytes);
-    /* The private pages of [at, at + length_bytes), ascending, as stretches (ioctl(2), PAGEMAP_SCAN, Linux 6.7), and how many; n_max
-     * is at least 1. *ret_end: how far it came, which is not the end if n_max was not enough. */
-    int (*pagemap_scan)(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
+    /* The pages of [at, at + length_bytes) that are no file's, but the process's own, and are there (enum cow_where_pages, or-ed):
+     * ascending, as stretches (ioctl(2), PAGEMAP_SCAN, Linux 6.7), and how many; n_max is at least 1. *ret_end: how far it came,
+     * which is not the end if n_max was not enough. */
+    int (*pagemap_scan)(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes, unsigned where,
                         struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end);
     /* Descriptors of this process, for the two above, close-on-exec: pidfd_open(2), and of /proc/self/pagemap. */
     int (*open_process)(const struct cow_sys_table *self);
@@ -170,10 +177,10 @@ static inline int64_t cow_sys_process_madvise(struct cow_sys *sys, int process_f
 }
 
 static inline int cow_sys_pagemap_scan(struct cow_sys *sys, int pagemap_fd, uint8_t *at, size_t length_bytes,
-                                       struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+                                       unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
 {
     cow_sys_count(sys, COW_CALL_PAGEMAP_SCAN);
-    return sys->table->pagemap_scan(sys->table, pagemap_fd, at, length_bytes, ret_stretches, n_max, ret_end);
+    return sys->table->pagemap_scan(sys->table, pagemap_fd, at, length_bytes, where, ret_stretches, n_max, ret_end);
 }
 
 static inline int cow_sys_ftruncate(struct cow_sys *sys, int fd, uint64_t length_bytes)
