@@ -77,7 +77,8 @@ static struct rig_size bytes_of(uint32_t n)
     return (struct rig_size){.n = n, .unit = RIG_UNIT_BYTES};
 }
 
-static void make_world(enum rig_pair_world which, struct rig_world *ret_world)
+/* One world is the founding design; in the others every way to grow meets every way to reset. */
+static void make_world(enum rig_pair_world which, unsigned first, struct rig_world *ret_world)
 {
     *ret_world = rig_world_default();
     ret_world->n_slots = worlds[which].n_slots;
@@ -88,6 +89,11 @@ static void make_world(enum rig_pair_world which, struct rig_world *ret_world)
     ret_world->unit = worlds[which].unit;
     ret_world->guard = worlds[which].guard;
     ret_world->enabled = RIG_ALL_KINDS;
+    if (which == RIG_PAIR_HOST_PAGES)
+        return;
+    ret_world->growth = (uint8_t)(first % RIG_N_GROWTHS);
+    ret_world->reset = (uint8_t)(first / RIG_N_GROWTHS % RIG_N_RESETS);
+    ret_world->queue = ret_world->reset >= RIG_RESET_DEFERRED ? first % (RIG_MAX_QUEUE + 1) : 0;
 }
 
 /* ---- writing down ---- */
@@ -403,7 +409,7 @@ void rig_pairs_generate(enum rig_pair_world world, unsigned first, struct rig_pa
 {
     struct sketch sketch = {.pairs = ret_pairs, .world = world, .first = first};
     memset(ret_pairs, 0, sizeof *ret_pairs);
-    make_world(world, &ret_pairs->program.world);
+    make_world(world, first, &ret_pairs->program.world);
     emit(&sketch, (struct rig_op){.kind = RIG_IMAGE, .image = IMAGE_A, .len = bytes_of(EXTENT_BYTES)});
     emit_data(&sketch);
     emit_data(&sketch);
