@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Keep or let go (adaptive.h), against the best that could have been decided by somebody who knows the future.
  *
- * A trace says which pages each lease writes to. By the costs of adaptive.h, what the function decides may cost at most 2.1 times the
+ * A trace says which pages each lease writes to. By the costs of adaptive.h, what the function decides may cost at most 2.25 times the
  * optimum, and a constant. No deterministic choice that cannot see the future stays below 2 (renting skis); the rest is what
  * the comparing costs, and that it is done only now and then. Traces of some shapes are changed at random, and kept when the ratio
  * grew: the worst of them is what is tested. */
@@ -133,7 +133,7 @@ static void test_adaptive__costs_about_twice_what_the_future_would_have_told(voi
     }
     printf("# the worst trace costs %ju.%03ju times the optimum\n", (uintmax_t)worst / 1000, (uintmax_t)worst % 1000);
     CHECK(worst > 1500); /* else the search has searched nothing */
-    CHECK(worst <= 2100);
+    CHECK(worst <= 2250);
 }
 
 static void test_adaptive__keeps_what_every_lease_writes_to(void)
