@@ -112,6 +112,10 @@ static bool imitate(struct rig_run *run, const struct rig_op *op, struct rig_ima
 
 static int create_on_subject(struct rig_run *run, uint64_t extent_bytes, struct rig_image *image)
 {
+    if (!run->ops->image_create) {
+        image->subject = image->model;
+        return COW_OK;
+    }
     if (image->is_of_file && run->ops->image_from_file) {
         struct cow_file_range range = image->file->range;
         range.use = image->is_copied ? COW_FILE_COPIED : COW_FILE_GUARDED;
@@ -134,7 +138,7 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     const int model = ref_image_create(&run->model, extent_bytes, image.segments, image.n_segments, &image.model);
     if (model == COW_OK)
         rig_expect_image(run, &image);
-    const int subject = create_on_subject(run, extent_bytes, &image);
+    const int subject = rig_asks(run, model) ? create_on_subject(run, extent_bytes, &image) : model;
     const bool is_fault = rig_is_fault(run, model, subject);
     if (is_fault || !rig_same_result(run, model, subject) || model != COW_OK) {
         if (model == COW_OK)

@@ -27,6 +27,11 @@ bool rig_same_result(struct rig_run *run, int model, int subject)
     return false;
 }
 
+bool rig_asks(const struct rig_run *run, int model)
+{
+    return model == COW_OK || !run->ops->trusts_caller;
+}
+
 /* ---- selectors ---- */
 
 struct rig_lease *rig_pick_lease(struct rig_run *run, const struct rig_op *op)
@@ -86,7 +91,9 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
                        cleaned ? rig_free_slots(run) : rig_slots_to_choose_from(run, image_generation, paved_bytes), 1);
         rig_may_also_retire(run, cleaned);
     }
-    const int subject = run->ops->instantiate(run->subject, image->subject, initial_bytes, max_bytes, &lease.handle);
+    const int subject = rig_asks(run, model) ? run->ops->instantiate(run->subject, image->subject, initial_bytes,
+                                                                     max_bytes, &lease.handle)
+                                             : model;
     const bool is_fault = rig_is_fault(run, model, subject);
     if (model == COW_OK && subject == COW_FULL && rig_lost_all_cleaned(run)) {
         (void)ref_release(lease.model);
@@ -146,7 +153,7 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
     }
     const int model = ref_release(lease->model);
     lease->model = NULL;
-    const int subject = run->ops->release(run->subject, lease->handle);
+    const int subject = rig_asks(run, model) ? run->ops->release(run->subject, lease->handle) : model;
     const bool is_fault = rig_is_fault(run, model, subject);
     if (is_fault && !rig_defers(run)) {
         run->counted.n_failed_resets++;
@@ -170,7 +177,7 @@ static struct rig_outcome reset(struct rig_run *run, struct rig_lease *lease)
         lease->reached_bytes = lease->peak_bytes > lease->reached_bytes ? lease->peak_bytes : lease->reached_bytes;
     }
     const int model = ref_reset(lease->model);
-    const int subject = run->ops->reset(run->subject, lease->handle);
+    const int subject = rig_asks(run, model) ? run->ops->reset(run->subject, lease->handle) : model;
     if (rig_is_fault(run, model, subject)) {
         run->counted.n_failed_resets++;
         rig_place_release(run, lease);
@@ -208,7 +215,8 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
     const int model = ref_grow(memory, delta_bytes, &model_old);
     if (memory && model == COW_OK)
         rig_expect_grow(run, lease, model_old, memory->length_bytes);
-    const int subject = run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old);
+    const int subject =
+        rig_asks(run, model) ? run->ops->grow(run->subject, lease->handle, delta_bytes, &subject_old) : model;
     if (memory && rig_is_fault(run, model, subject)) {
         memory->length_bytes = length_bytes; /* what was added to the model's bytes is not looked at again */
         adopt_torn(run, lease);
@@ -282,7 +290,8 @@ static struct rig_outcome reuse(struct rig_run *run, const struct rig_op *op)
 void rig_drop(struct rig_run *run, struct rig_image *image)
 {
     rig_expect_drop(run, image->generation, image->model->n_runs > 0);
-    run->ops->image_drop(run->subject, image->subject);
+    if (run->ops->image_drop)
+        run->ops->image_drop(run->subject, image->subject);
     *image = (struct rig_image){.subject = NULL};
     run->changed = true;
 }
@@ -309,7 +318,7 @@ struct rig_outcome rig_flush(struct rig_run *run)
 {
     const uint32_t cleaned = rig_expect_cleaning(run), stripped = rig_expect_flush(run);
     rig_may_retire(run, cleaned | stripped, run->geometry.n_slots);
-    const int subject = run->ops->flush(run->subject);
+    const int subject = run->ops->flush ? run->ops->flush(run->subject) : COW_OK;
     const bool is_fault = rig_is_fault(run, COW_OK, subject);
     if (!is_fault && !rig_same_result(run, COW_OK, subject))
         return rig_failed(run, subject);
@@ -384,6 +393,8 @@ static struct rig_outcome operate_on_lease(struct rig_run *run, const struct rig
         break;
     }
     const int model = lease->model ? COW_OK : COW_STALE;
+    if (!rig_asks(run, model))
+        return refused(model);
     if (!rig_same_result(run, model, run->ops->memory(run->subject, lease->handle, &memory)) || model != COW_OK)
         return refused(model);
     if (op->kind == RIG_ADVISE || op->kind == RIG_PIN)

@@ -173,6 +173,18 @@ static void print_window(FILE *out, const char *name, const uint8_t *bytes, uint
     fputc('\n', out);
 }
 
+static void print_place(FILE *out, const struct rig_run *run, const struct rig_lease *lease, uint64_t offset)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    if (run->ops->describe || run->ops->range)
+        fputs("\nwhere it lies:\n", out);
+    if (run->ops->describe)
+        run->ops->describe(run->subject, lease->slot, offset, out);
+    else if (run->ops->range)
+        rig_kernel_print(out, lease->base, lease->base + run->stride_bytes,
+                         lease->base + offset / page_bytes * page_bytes, page_bytes);
+}
+
 void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64_t offset, const uint8_t *subject_bytes,
                       uint64_t n_bytes)
 {
@@ -196,9 +208,6 @@ void rig_diverge_byte(struct rig_run *run, const struct rig_lease *lease, uint64
     print_window(out, run->ops->name, window, n_bytes);
     fputs("\nwho wrote it:\n", out);
     rig_print_writers(out, run, lease->slot, lease->generation, offset, window[0]);
-    if (run->ops->describe) {
-        fputs("\nwhere it lies:\n", out);
-        run->ops->describe(run->subject, lease->slot, offset, out);
-    }
+    print_place(out, run, lease, offset);
     finish_report(run, out, &text);
 }

@@ -141,6 +141,8 @@ static void set_up_geometry(struct rig_run *run)
     run->capacity_bytes = (geometry->max_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->guard_bytes = (geometry->guard_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->stride_bytes = run->capacity_bytes + run->guard_bytes ? run->capacity_bytes + run->guard_bytes : page_bytes;
+    geometry->capacity_bytes = run->capacity_bytes;
+    geometry->stride_bytes = run->stride_bytes;
     run->model = (struct ref_pool){
         .n_slots = geometry->n_slots,
         .max_bytes = geometry->max_bytes,

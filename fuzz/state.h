@@ -201,6 +201,8 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease);
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes);
 void rig_drop(struct rig_run *run, struct rig_image *image);
 struct rig_outcome rig_flush(struct rig_run *run);
+/* Whether the subject is asked for what the model has answered so. */
+bool rig_asks(const struct rig_run *run, int model);
 /* Both results must be the same. */
 bool rig_same_result(struct rig_run *run, int model, int subject);
 

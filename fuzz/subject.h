@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* What is tested against the model. A subject is one allocator of reusable memories behind a table of functions: the pool
- * (subject_pool.c), the model itself (subject_model.c), or yours. The first block is all that is needed; a NULL in the
- * second switches off the checks that need it.
+ * (subject_pool.c), the model itself (subject_model.c), or yours (subject_template.c). The first block is all that is needed; a NULL
+ * in the second switches off the checks that need it.
  *
  * Results are cowpool.h's: 0, a positive enum cow_refusal, or a negative -errno. */
 #ifndef RIG_SUBJECT_H
@@ -15,7 +15,8 @@ struct rig_geometry {
     const struct cow_sys_table *sys; /* the kernel; NULL: the real one */
     uint32_t n_slots;
     uint64_t max_bytes, unit_bytes, guard_bytes, join_bytes;
-    uint64_t page_bytes; /* the host's */
+    uint64_t page_bytes;                   /* the host's */
+    uint64_t capacity_bytes, stride_bytes; /* of a slot, without and with the guard behind it: whole host pages */
     enum cow_growth growth;
     uint64_t window_bytes; /* growth guard: how much beyond the initial length has guard markers */
     enum cow_reset reset;
@@ -53,9 +54,6 @@ struct rig_subject_ops {
     const char *name;
     int (*open)(const struct rig_geometry *geometry, struct rig_subject **ret_subject);
     int (*close)(struct rig_subject *subject);
-    int (*image_create)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments,
-                        size_t n_segments, void **ret_image);
-    void (*image_drop)(struct rig_subject *subject, void *image);
     int (*instantiate)(struct rig_subject *subject, void *image, uint64_t initial_bytes, uint64_t max_bytes,
                        uint64_t *ret_handle);
     /* base, length, accessible and slot; base may be NULL when there is nothing to read. */
@@ -63,12 +61,19 @@ struct rig_subject_ops {
     int (*grow)(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes);
     int (*reset)(struct rig_subject *subject, uint64_t handle);
     int (*release)(struct rig_subject *subject, uint64_t handle);
-    int (*flush)(struct rig_subject *subject);
     void (*access)(struct rig_subject *subject, uint64_t handle, struct rig_access *access);
     /* Host code writes [offset, offset + length) of accessible memory, as memory.fill or a bug in an engine does. */
     void (*write)(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
                   uint64_t length_bytes);
 
+    /* It checks nothing: what must be refused is not asked of it, and it never meets a handle that was released. */
+    bool trusts_caller;
+    /* Takes dropped images out of slots that nobody holds. NULL: there are none. */
+    int (*flush)(struct rig_subject *subject);
+    /* Both, or neither: then an image is a struct ref_image (ref.h), of which extent and bytes outlive every lease. */
+    int (*image_create)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments,
+                        size_t n_segments, void **ret_image);
+    void (*image_drop)(struct rig_subject *subject, void *image);
     /* An image of a range of a sealed file, mapped or copied. NULL: image_create with the file's bytes does. */
     int (*image_from_file)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
                            void **ret_image);
@@ -121,6 +126,17 @@ struct rig_subject_ops {
     void (*describe)(struct rig_subject *subject, uint32_t slot, uint64_t offset, void *out_file);
 };
 
-extern const struct rig_subject_ops rig_subject_pool, rig_subject_model;
+/* For subjects whose memories are this process's own and trap by signals: they need a range. */
+void rig_real_access(struct rig_subject *subject, uint64_t handle, struct rig_access *access);
+void rig_real_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
+                    uint64_t length_bytes);
+int64_t rig_real_host_read(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
+                           int fd);
+int64_t rig_real_host_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
+                            int fd);
+
+extern const struct rig_subject_ops rig_subject_pool, rig_subject_model, rig_subject_template;
+/* NULL: there is none of that name. */
+const struct rig_subject_ops *rig_find_subject(const char *name);
 
 #endif

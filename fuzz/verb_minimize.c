@@ -12,16 +12,18 @@
 #include <time.h>
 
 static const char minimize_help[] =
-    "usage: lockstep minimize [-o OUT] [--timeout SECONDS] [--json] FILE\n"
+    "usage: lockstep minimize [-o OUT] [--subject NAME] [--timeout SECONDS] [--json] FILE\n"
     "Prints the smallest program that fails as this one does, text or binary: with the same stable line, or by the "
     "same\n"
     "kind of crash. Each candidate runs in a process of its own. Ctrl-C ends it with the smallest one so far.\n"
     "  -o OUT             writes there, all or nothing; otherwise to the standard output\n"
+    "  --subject NAME     what it fails on, as of 'lockstep run'; pool unless given\n"
     "  --timeout SECONDS  of each candidate, 10 unless given\n"
     "  --json             one line about it instead of the program, which -o takes then\n"
     "Exit codes: 0 here it is; 2 wrong use, unreadable input, or a program that does not fail.\n";
 
 struct search {
+    const struct rig_subject_ops *subject;
     unsigned timeout_seconds;
     char line[160]; /* what every candidate must end with */
     uint32_t n_tried, n_ops;
@@ -57,7 +59,7 @@ static bool fails_alike(void *context, const struct rig_program *candidate, uint
     struct rig_trial trial;
     search->n_tried++;
     tell_progress(search);
-    if (rig_child_try(candidate, &rig_subject_pool, search->timeout_seconds, &trial) || !trial.fails ||
+    if (rig_child_try(candidate, search->subject, search->timeout_seconds, &trial) || !trial.fails ||
         strcmp(trial.line, search->line) != 0)
         return false;
     search->n_ops = rig_count_operations(candidate);
@@ -74,7 +76,7 @@ static int begin_search(const char *path, const struct rig_program *program, str
         fprintf(stderr, "%s: uses %s, which is not built yet\n", path, unbuilt);
         return 2;
     }
-    if (rig_child_try(program, &rig_subject_pool, search->timeout_seconds, &trial))
+    if (rig_child_try(program, search->subject, search->timeout_seconds, &trial))
         return 2;
     if (!trial.fails) {
         fprintf(stderr, "%s: %s\n", path,
@@ -175,7 +177,7 @@ int rig_verb_minimize(int argc, char **argv)
 {
     const char *path = NULL, *out_path = NULL, *value;
     bool json = false;
-    static struct search search = {.timeout_seconds = 10};
+    static struct search search = {.subject = &rig_subject_pool, .timeout_seconds = 10};
     uint64_t seconds;
     if (rig_asks_for_help(argc, argv, minimize_help))
         return 0;
@@ -185,6 +187,10 @@ int rig_verb_minimize(int argc, char **argv)
             out_path = argv[++i];
         } else if (strcmp(argument, "--json") == 0) {
             json = true;
+        } else if ((value = rig_value_of("--subject", argc, argv, &i))) {
+            search.subject = rig_find_subject(value);
+            if (!search.subject)
+                return rig_wrong_use(argv[0], "no such subject: ", value);
         } else if ((value = rig_value_of("--timeout", argc, argv, &i))) {
             if (!rig_parse_count(value, 86400, &seconds) || seconds == 0)
                 return rig_wrong_use(argv[0], "not a number of seconds from 1 up: ", value);

@@ -31,7 +31,7 @@ static const char usage[] =
     "\n"
     "  --trace            a line for each operation: what it is, what the model says, a hash of the state behind it\n"
     "  --until N          only the operations before number N (the trace numbers them)\n"
-    "  --subject NAME     pool (the default), or model: the model against itself\n"
+    "  --subject NAME     pool (the default), model (against itself), or template (which has a bug)\n"
     "  --set KEY=CHOICE   of every pool, whatever the program says: growth=guard, reset=copyback, observe=quiet, ...; "
     "expectations are\n"
     "                     not looked at\n"
@@ -253,13 +253,9 @@ static bool take_number(int argc, char **argv, int *at, const char *name, uint32
 
 static bool take_subject(const char *name, const struct rig_subject_ops **ret_subject)
 {
-    static const struct rig_subject_ops *const subjects[] = {&rig_subject_pool, &rig_subject_model};
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
-        if (strcmp(name, subjects[i]->name) == 0) {
-            *ret_subject = subjects[i];
-            return true;
-        }
-    return false;
+    const struct rig_subject_ops *subject = rig_find_subject(name);
+    *ret_subject = subject ? subject : *ret_subject;
+    return subject;
 }
 
 static bool take_setting(const char *setting, struct run_options *options)
