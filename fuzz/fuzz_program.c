@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
     const struct rig_options options = {
-        .subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = rig_steering_begin()};
+        .subject = rig_default_subject(), .until = UINT32_MAX, .matrix = rig_steering_begin()};
     static struct rig_program program;
     struct rig_verdict verdict;
     rig_program_decode(bytes, n_bytes, &program);

@@ -138,5 +138,7 @@ int64_t rig_real_host_write(struct rig_subject *subject, uint64_t handle, uint64
 extern const struct rig_subject_ops rig_subject_pool, rig_subject_model, rig_subject_template;
 /* NULL: there is none of that name. */
 const struct rig_subject_ops *rig_find_subject(const char *name);
+/* What the environment names in RIG_SUBJECT, else the pool. Without such a subject the process ends: exit code 2. */
+const struct rig_subject_ops *rig_default_subject(void);
 
 #endif

@@ -5,6 +5,8 @@
 #include "subject.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +18,17 @@ const struct rig_subject_ops *rig_find_subject(const char *name)
         if (strcmp(name, subjects[i]->name) == 0)
             return subjects[i];
     return NULL;
+}
+
+const struct rig_subject_ops *rig_default_subject(void)
+{
+    const char *name = getenv("RIG_SUBJECT");
+    const struct rig_subject_ops *subject = name && *name ? rig_find_subject(name) : &rig_subject_pool;
+    if (!subject) {
+        fprintf(stderr, "RIG_SUBJECT=%s: no such subject (see 'lockstep run --help')\n", name);
+        exit(2);
+    }
+    return subject;
 }
 
 /* A store of more than 8 bytes that straddles the accessible end may be torn by the processor, and narrower ones on machines

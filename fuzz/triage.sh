@@ -61,7 +61,7 @@ if [[ $status != 1 || -z $line ]]; then
 fi
 
 report() {
-    local replay="make repro ENTRY=findings/$key/input"
+    local replay="${RIG_SUBJECT:+RIG_SUBJECT=$RIG_SUBJECT }make repro ENTRY=findings/$key/input"
     [[ ${SANITIZE:-none} == none ]] || replay+=" SANITIZE=$SANITIZE"
     echo "$line"
     echo

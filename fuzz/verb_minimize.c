@@ -17,7 +17,7 @@ static const char minimize_help[] =
     "same\n"
     "kind of crash. Each candidate runs in a process of its own. Ctrl-C ends it with the smallest one so far.\n"
     "  -o OUT             writes there, all or nothing; otherwise to the standard output\n"
-    "  --subject NAME     what it fails on, as of 'lockstep run'; pool unless given\n"
+    "  --subject NAME     what it fails on, as of 'lockstep run'\n"
     "  --timeout SECONDS  of each candidate, 10 unless given\n"
     "  --json             one line about it instead of the program, which -o takes then\n"
     "Exit codes: 0 here it is; 2 wrong use, unreadable input, or a program that does not fail.\n";
@@ -177,8 +177,9 @@ int rig_verb_minimize(int argc, char **argv)
 {
     const char *path = NULL, *out_path = NULL, *value;
     bool json = false;
-    static struct search search = {.subject = &rig_subject_pool, .timeout_seconds = 10};
+    static struct search search = {.timeout_seconds = 10};
     uint64_t seconds;
+    search.subject = rig_default_subject();
     if (rig_asks_for_help(argc, argv, minimize_help))
         return 0;
     for (int i = 1; i < argc; i++) {

@@ -31,7 +31,8 @@ static const char usage[] =
     "\n"
     "  --trace            a line for each operation: what it is, what the model says, a hash of the state behind it\n"
     "  --until N          only the operations before number N (the trace numbers them)\n"
-    "  --subject NAME     pool (the default), model (against itself), or template (which has a bug)\n"
+    "  --subject NAME     pool (the default), model (against itself), or template (which has a bug);\n"
+    "                     RIG_SUBJECT in the environment is another default, of all verbs and of make fuzz\n"
     "  --set KEY=CHOICE   of every pool, whatever the program says: growth=guard, reset=copyback, observe=quiet, ...; "
     "expectations are\n"
     "                     not looked at\n"
@@ -298,7 +299,7 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
 int rig_verb_run(int argc, char **argv)
 {
     static struct rig_matrix matrix;
-    struct run_options options = {.rig = {.subject = &rig_subject_pool, .until = UINT32_MAX, .matrix = &matrix},
+    struct run_options options = {.rig = {.subject = rig_default_subject(), .until = UINT32_MAX, .matrix = &matrix},
                                   .timeout_seconds = 60,
                                   .n_repeats = 1};
     struct rig_file_list list = {.n = 0};

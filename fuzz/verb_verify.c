@@ -85,7 +85,7 @@ static int try_file(const struct verify *verify, const struct finding *finding, 
         fprintf(stderr, "%s: uses %s, which is not built yet\n", path, unbuilt);
         return 2;
     }
-    if (rig_child_try(&text.program, &rig_subject_pool, verify->timeout_seconds, &trial))
+    if (rig_child_try(&text.program, rig_default_subject(), verify->timeout_seconds, &trial))
         return 2;
     if (trial.is_unable) {
         fprintf(stderr, "%s: %s\n", path, trial.line);
