@@ -18,9 +18,9 @@ can() {
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
-capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git wabt afl)
+capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git gdb wabt afl)
 # What only one verb needs, and not every system has, must not keep anybody from the rest.
-is_optional() { [[ $1 == afl || $1 == coverage ]]; }
+is_optional() { [[ $1 == afl || $1 == coverage || $1 == gdb ]]; }
 
 # packages MANAGER CAPABILITY: what to ask that package manager for
 packages() {
@@ -101,4 +101,4 @@ echo "deps: cannot install ${missing[*]} from here; type: $by_hand" >&2
 for capability in "${missing[@]}"; do
     is_optional "$capability" || exit 2
 done
-echo "deps: everything else is there; without afl there is no ENGINE=afl, without coverage no make coverage"
+echo "deps: everything else is there; without afl there is no ENGINE=afl, without coverage no make coverage, without gdb no lockstep run --gdb"

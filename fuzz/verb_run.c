@@ -18,7 +18,7 @@ enum { MAX_SETTINGS = 8 };
 
 struct run_options {
     struct rig_options rig;
-    bool trace, json, floors, matrix, fail_fast, in_process;
+    bool trace, json, floors, matrix, fail_fast, in_process, gdb;
     unsigned timeout_seconds, n_repeats;
     const char *settings[MAX_SETTINGS];
     unsigned n_settings;
@@ -47,7 +47,12 @@ static const char usage[] =
     "  --fail-fast        stop at the first program that does not agree\n"
     "  --repeat N         run everything N times, for timing\n"
     "  --timeout SECONDS  of each program, 60 unless given; 0 is none\n"
-    "  --in-process       do not fork a child: for debuggers\n"
+    "  --in-process       do not fork a child: for debuggers, which find rig_before_operation() called before each\n"
+    "  --gdb              run one program under gdb, which stops before operation N of --until, when all before it are "
+    "done, and\n"
+    "                     where something diverges or crashes; with the commands cow-pool, cow-slots and cow-slot. The "
+    "exit code\n"
+    "                     is gdb's\n"
     "\n"
     "Exit codes: 0 all agree; 1 a divergence, its stable line on stdout and the report on stderr; 2 wrong use, "
     "unreadable\n"
@@ -287,6 +292,8 @@ static bool take_option(int argc, char **argv, int *at, struct run_options *opti
         return options->fail_fast = true;
     if (strcmp(option, "--in-process") == 0)
         return options->in_process = true;
+    if (strcmp(option, "--gdb") == 0)
+        return options->gdb = true;
     if (strncmp(option, "--subject=", 10) == 0)
         return take_subject(option + 10, &options->rig.subject);
     if (strcmp(option, "--subject") == 0 && *at + 1 < argc)
@@ -324,12 +331,22 @@ int rig_verb_run(int argc, char **argv)
         fputs("lockstep run: no program given (see 'lockstep run --help')\n", stderr);
         result = 2;
     }
+    if (result == 0 && options.gdb && list.n != 1) {
+        fputs("lockstep run: --gdb takes one program (see 'lockstep run --help')\n", stderr);
+        result = 2;
+    }
+    if (result == 0 && options.gdb)
+        result = rig_run_under_gdb(argc, argv, list.paths[0], options.rig.until);
+    if (options.in_process) {
+        options.rig.before = rig_before_operation;
+        setvbuf(stdout, NULL, _IOLBF, 0); /* who stops in the middle wants to see what was said */
+    }
     under_way = mmap(NULL, UNDER_WAY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (result == 0 && under_way == MAP_FAILED) {
         fprintf(stderr, "lockstep run: no memory: %s\n", strerror(errno));
         result = 2;
     }
-    if (result == 0)
+    if (result == 0 && !options.gdb)
         result = options.in_process ? run_all(&list, &options) : run_in_child(&list, &options);
     rig_list_free(&list);
     return result;

@@ -18,6 +18,11 @@ int rig_verb_minimize(int argc, char **argv); /* verb_minimize.c */
 int rig_verb_emit_c(int argc, char **argv);   /* verb_emit_c.c */
 int rig_verb_verify(int argc, char **argv);   /* verb_verify.c */
 
+/* lockstep run --gdb, with the arguments of that verb (verb_gdb.c). Returns only in vain: 2, having said why. */
+int rig_run_under_gdb(int argc, char **argv, const char *path, uint32_t until);
+struct rig_run;
+void rig_before_operation(const struct rig_run *run);
+
 /* Sets every operation's expectation to what the model answers (verb_run.c). Returns 0, or 2 having said why. */
 int rig_show_expect(struct rig_text *text);
 
