@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro minimize promote corpus bugs mutants coverage pressure modules bench format tidy clean help
+.PHONY: all deps check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro minimize promote corpus bugs mutants coverage pressure modules bench format tidy: deps
+all check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -30,6 +30,9 @@ minimize:
 
 promote:
 	@fuzz/promote.sh
+
+bisect:
+	@fuzz/bisect.sh
 
 corpus:
 	@fuzz/corpus.sh
@@ -75,6 +78,8 @@ help:
 	@echo '                                   replay one program or finding, operation by operation'
 	@echo 'make minimize ENTRY=file           the smallest program that fails the same way'
 	@echo "make promote KEY=key STORY='..'    a finding becomes a program of regress/programs, with its story"
+	@echo 'make bisect ENTRY=file [GOOD=rev] [BAD=HEAD]'
+	@echo '                                   the commit that made a program fail'
 	@echo 'make corpus                        distil what the fuzzers evolved into corpus/evolved'
 	@echo 'make bugs [ONLY="B1 M7"] [TRIALS=1] [TIME=60] [MUTANTS=no]'
 	@echo '                                   the kill matrix: each historic bug put back, and all mutants; build/bugs.json'

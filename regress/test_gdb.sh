@@ -54,6 +54,8 @@ check "it stops before the end" tell 'print run->op\ncow-slots' --until 6 "$dir/
 check "when all operations are done" shows '= 6$' '^ +0  IDLE ' '^ +1  BARE '
 check "it stops where something diverges" tell 'bt 1' --subject template corpus/motifs/grown-secret.ops
 check "which is where the report is made" shows '^(\(gdb\) )*#0 +rig_diverge_byte '
+check "it stops where something crashes" tell 'set var cow_fork_pools->slots[0].image = (struct cow_image *)16\ncontinue\nbt' --until 4 "$dir/two.ops"
+check "above what did it" shows '#0 +hand_on ' '<signal handler called>' ' bucket_of | cow_slot_| cow_shard_'
 check "it stops nowhere else" tell '' corpus/edges/access-width-1.ops
 check "not at traps" shows 'exited normally' '-> trap '
 
