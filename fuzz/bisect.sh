@@ -44,19 +44,19 @@ echo "$objects" >.git/objects/info/alternates
 
 # try: the commit that is checked out. 0 the program agrees, 1 it fails, 125 that cannot be told; with a line about it.
 try() {
-    local code=0 what='' word=(agrees fails)
+    local code=0 word='' what=''
     if ! .ci/build.sh release lockstep >"$dir/log" 2>&1; then
-        code=125 what="does not build"
+        code=125 what="   (does not build)"
     else
         build/lockstep run --timeout 20 "$dir/entry" >"$dir/out" 2>"$dir/log" </dev/null || code=$?
         case $code in
-            0) ! grep -q '^SKIPPED ' "$dir/log" || { code=125 what="cannot run it here" && word[125]=skipped; } ;;
-            2) code=125 what="does not know something in it" ;;
-            *) code=1 what=$(head -n 1 "$dir/out" | sed 's/ in [^ ]*$//') ;;
+            0) ! grep -q '^SKIPPED ' "$dir/log" || { code=125 && what="   (cannot run it here)"; } ;;
+            2) code=125 what="   (does not know something in it)" ;;
+            *) code=1 what="   ($(head -n 1 "$dir/out" | sed 's/ in [^ ]*$//'))" ;;
         esac
     fi
-    word[125]=skipped
-    printf '%-8s %s%s\n' "${word[code]}" "$(git log -1 --format='%h %s')" "${what:+   ($what)}"
+    case $code in 0) word=agrees ;; 1) word=fails ;; *) word=skipped ;; esac
+    printf '%-8s %s%s\n' $word "$(git log -1 --format='%h %s')" "$what"
     return $code
 }
 # try_at COMMIT: the same of that one, into `result`
@@ -79,29 +79,33 @@ fi
 
 if [[ -n $good ]]; then
     try_at "$good"
-    ((result == 0)) || give_up "the program does not pass at GOOD, $(name "$good")"
+    case $result in
+        1) give_up "the program fails at GOOD too, $(name "$good")" ;;
+        125) give_up "it cannot be told at GOOD, $(name "$good")" ;;
+    esac
 fi
 first=$(git rev-list --first-parent "$bad" | tail -n 1)
-from=$bad
-for ((n = 1; ; n *= 2)); do
-    [[ -z $good ]] || break
+from=$bad at='' n=1
+while [[ -z $good ]]; do
+    [[ $at != "$first" ]] || give_up "the program passes at no commit that was tried, down to the first: $(name "$first")"
     at=$(git rev-parse --quiet --verify "$from~$n" || echo "$first")
     try_at "$at"
     case $result in
         0) good=$at ;;
-        1) bad=$at ;;
+        1) bad=$at n=$((2 * n)) ;;
+        *) n=$((n + 1)) ;;
     esac
-    [[ -n $good || $at != "$first" ]] || give_up "the program passes at no commit that was tried, down to the first: $(name "$first")"
 done
 
 git bisect start "$bad" "$good" >/dev/null
 if ! grep -q '^# first bad commit: ' .git/BISECT_LOG; then
-    export -f try
-    git bisect run bash -c try 2>&1 | grep -E '^(agrees|fails|skipped) ' || true
+    { declare -f try && echo try; } >"$dir/try" # an exported function does not get through every sh
+    git bisect run bash "$dir/try" 2>&1 | grep -E '^(agrees|fails|skipped) ' || true
 fi
 found=$(sed -nE 's/^# first bad commit: \[([0-9a-f]+)\].*/\1/p' .git/BISECT_LOG)
 if [[ -z $found ]]; then
-    sed -nE 's/^# possible first bad commit: \[([0-9a-f]{9})[0-9a-f]*\]/    \1/p' .git/BISECT_LOG >&2
+    sed -nE 's/^# possible first bad commit: \[([0-9a-f]+)\].*/\1/p' .git/BISECT_LOG |
+        xargs -r git log --no-walk --format='    %h %s' >&2
     give_up "one of these, but those between could not be tried"
 fi
 printf '\nthe first commit at which it fails:\n\n'
