@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# Which commit made a program fail: make bisect ENTRY=file [GOOD=rev] [BAD=HEAD]. Without GOOD it goes back from BAD by 1, 2, 4, 8 ...
-# commits until the program agrees. Commits are built beside everything, in a repository that borrows this one's objects: nothing here
+# Which commit made a program fail: make bisect ENTRY=file [GOOD=rev] [BAD=HEAD]. Without GOOD it looks for a commit at which the
+# program agrees, 1, 2, 4, 8 ... before BAD. Commits are built beside everything, in a repository that borrows this one's objects: nothing here
 # changes, and what is not committed is not looked at. Commits are skipped that do not build, or whose tool does not know
 # something in the program. Any failure counts, whichever its line.
 # Exit code: 0 found; 2 wrong use, or it cannot be told.
@@ -84,16 +84,22 @@ if [[ -n $good ]]; then
         125) give_up "it cannot be told at GOOD, $(name "$good")" ;;
     esac
 fi
-first=$(git rev-list --first-parent "$bad" | tail -n 1)
-from=$bad at='' n=1
+# Back by ever more commits, over those that cannot be told. If none agrees: what lies between the last that fails and those.
+oldest=$(($(git rev-list --first-parent --count "$bad") - 1)) from=$bad fails=0 skipped='' n=0
 while [[ -z $good ]]; do
-    [[ $at != "$first" ]] || give_up "the program passes at no commit that was tried, down to the first: $(name "$first")"
-    at=$(git rev-parse --quiet --verify "$from~$n" || echo "$first")
-    try_at "$at"
+    if ((n < oldest)); then
+        n=$((n ? 2 * n : 1))
+        ((n < oldest)) || n=$oldest
+    else
+        [[ -n $skipped ]] || give_up "the program passes at no commit that was tried, down to the first: $(name "$from~$oldest")"
+        ((skipped - fails > 1)) || give_up "the program fails down to $(name "$bad"), before which it cannot be told: say GOOD=rev"
+        n=$(((fails + skipped) / 2)) oldest=0
+    fi
+    try_at "$from~$n"
     case $result in
-        0) good=$at ;;
-        1) bad=$at n=$((2 * n)) ;;
-        *) n=$((n + 1)) ;;
+        0) good=$(git rev-parse HEAD) ;;
+        1) bad=$(git rev-parse HEAD) fails=$n && ((oldest == 0)) || skipped='' ;;
+        *) ((oldest)) && skipped=${skipped:-$n} || skipped=$n ;;
     esac
 done
 

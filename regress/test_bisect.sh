@@ -64,7 +64,7 @@ echo >>text # not committed
 
 check "the commit is found" bisect 0 ENTRY="$program"
 check "by its name" says '^    planted has the bug$' '^ impl/[a-z]+\.c ' '^with BAD it is: divergence: '
-check "going back first, over what does not build" says '^fails    [0-9a-f]+ later ' '^skipped  [0-9a-f]+ unbuilt .*does not build' '^agrees   [0-9a-f]+ text '
+check "going back first, over what does not build" says '^fails    [0-9a-f]+ later ' '^skipped  [0-9a-f]+ unbuilt .*does not build' '^agrees   [0-9a-f]+ mended '
 check "between two commits" bisect 0 ENTRY="$program" GOOD=mended BAD=later
 check "it is the same" says '^    planted has the bug$'
 "$lockstep" asm "$program" -o "$dir/input"
@@ -82,6 +82,8 @@ check "one that always did" refuses "the program fails at GOOD too, .* planted h
 check "a commit that does not build" refuses "it cannot be told at BAD, .* unbuilt does" ENTRY="$program" BAD=unbuilt
 check "which says why" says '#error no'
 check "one that does not know it" refuses "it cannot be told at GOOD, .* old has" ENTRY="$program" GOOD=old
+git checkout -q -f -b young old && git checkout -q good -- . && git apply "$bug" && keep "young knows it, and has the bug"
+check "none before which it is known" refuses "the program fails down to .* young knows it, .*, before which it cannot be told" ENTRY="$program"
 git checkout -q -f --orphan alone planted && keep "alone is the first of all"
 check "no commit at which it passes" refuses "the program passes at no commit that was tried, down to the first: .* alone" ENTRY="$program"
 git checkout -q main
