@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-_Static_assert(RIG_N_KINDS <= 24, "the binary header has three bytes to disable kinds with");
+_Static_assert((RIG_ALL_KINDS & ~RIG_ALWAYS_ENABLED) >> 24 == 0,
+               "the binary header has three bytes to disable kinds with");
 
 const char *const rig_kind_name[RIG_N_KINDS] = {
 #define RIG_OP(symbol, name, weight, built, syntax, what) name,
