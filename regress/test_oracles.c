@@ -215,6 +215,22 @@ static void test_oracles__a_wrong_length_is_seen_at_the_end_too(void)
     lying_expect(FINAL_POOL "instantiate i0 none initial=1P\nflush", "divergence: length end length", 2);
 }
 
+/* To where the same bytes are. */
+static int elsewhere(struct cow_memory *memory)
+{
+    static uint8_t zeros[1 << 17];
+    CHECK(memory->length_bytes <= sizeof zeros);
+    memory->base = zeros;
+    return COW_OK;
+}
+
+static void test_oracles__a_memory_that_has_moved_is_seen(void)
+{
+    liar.memory = wrong_memory;
+    lie_about = elsewhere;
+    lying_expect(POOL "instantiate i0 none initial=2P\nflush", "divergence: base flush moved", 1);
+}
+
 static int wrong_old_length(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes)
 {
     const int result = truth->grow(subject, handle, delta_bytes, ret_old_bytes);
@@ -390,6 +406,7 @@ int main(void)
     RUN(test_oracles__a_pool_that_does_not_close_is_seen);
     RUN(test_oracles__each_wrong_length_is_seen);
     RUN(test_oracles__a_wrong_length_is_seen_at_the_end_too);
+    RUN(test_oracles__a_memory_that_has_moved_is_seen);
     RUN(test_oracles__a_wrong_old_length_is_seen);
     RUN(test_oracles__a_wrong_byte_of_a_load_is_seen);
     RUN(test_oracles__a_wrong_byte_of_each_kind_of_place_is_seen_by_the_full_observer);

@@ -295,7 +295,7 @@ struct cow_instance_config {
 
 /* What an engine needs to run a guest. Read again after grow. */
 struct cow_memory {
-    uint8_t *base;
+    uint8_t *base; /* stays where it is */
     uint64_t length_bytes;
     uint64_t accessible_bytes;
     uint64_t max_bytes;
