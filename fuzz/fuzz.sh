@@ -30,7 +30,10 @@ case $target in # none: what AFL++, which needs an input, gets instead of nothin
     program) max_bytes=5140 none='\001' ;;
     text) max_bytes=16384 none='cowpool-ops 1\n' ;;
     wasm) max_bytes=65536 none='\000asm\001\000\000\000' ;;
-    *) give_up "TARGET=$target: there are program, text and wasm" ;;
+    *)
+        [[ -e fuzz/fuzz_$target.c ]] || give_up "TARGET=$target: there is no fuzz/fuzz_$target.c"
+        max_bytes=4096 none='\001'
+        ;;
 esac
 case $engine in
     libfuzzer | afl) ;;
@@ -133,6 +136,11 @@ make_seeds() {
                 fuzz/wasm_seeds.sh build/wasm-seeds >"$run/build.log" 2>&1 || give_up "$(tail -n 1 "$run/build.log")"
                 from=(build/wasm-seeds)
             fi
+            ;;
+        *)
+            mkdir -p "$run/none"
+            [[ -n $corpus ]] || from=("$run/none")
+            [[ -n $corpus || ! -d corpus/$target ]] || from=("corpus/$target")
             ;;
     esac
     gather "$run/seeds" "${from[@]}"

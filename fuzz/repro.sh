@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Replays one program, text or binary, operation by operation: make repro ENTRY=file [SANITIZE=none|address]. What another target's
-# input is (TARGET=text|wasm; a finding says it by itself), that target reads again.
+# input is (TARGET=text, wasm, ...; a finding says it by itself), that target reads again.
 # Exit code: lockstep's (0 agrees, 1 diverges, 2 unreadable, 3 crashed), also where it is not lockstep.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,9 +16,9 @@ give_up() {
 target=${TARGET:-$(cat "$(dirname "$ENTRY")/target" 2>/dev/null || echo program)}
 case $target in
     program) what=lockstep plain=release sanitized=asan ;;
-    text | wasm) what=fuzz_$target plain=fuzz sanitized=fuzz-asan ;;
-    *) give_up "TARGET=$target: there are program, text and wasm" ;;
+    *) what=fuzz_$target plain=fuzz sanitized=fuzz-asan ;;
 esac
+[[ -e fuzz/fuzz_$target.c ]] || give_up "TARGET=$target: there is no fuzz/fuzz_$target.c"
 case ${SANITIZE:-none} in
     none) preset=$plain ;;
     address) preset=$sanitized ;;

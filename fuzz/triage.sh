@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Files a finding: TARGET=program|text|wasm SANITIZE=none|address fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
+# Files a finding: TARGET=NAME SANITIZE=none|address fuzz/triage.sh INPUT ENGINE-LOG HOW-IT-WAS-FOUND
 # A report is shown once: the keys that were are remembered in the file SHOWN, if there is one. Where the log is missing and needed,
 # the words of REPLAY, with the input behind, make it.
 # findings/<key>/{input,target,program.ops,minimal.ops,repro.c,report.txt} is written aside and renamed: whole or not there, and never
@@ -73,8 +73,8 @@ report() {
     echo "$how"
     case $target:$status in
         program:0) echo "reproduce: $replay (build/lockstep alone finds nothing wrong: see the engine's report)" ;;
-        program:1 | text:* | wasm:*) echo "reproduce: $replay" ;;
-        *) echo "reproduce: $replay (build/lockstep ends with status $status)" ;;
+        program:[!1]*) echo "reproduce: $replay (build/lockstep ends with status $status)" ;;
+        *) echo "reproduce: $replay" ;;
     esac
     if [[ -s $aside/minimal.err ]]; then
         printf '\n---- the minimal program ----\n'

@@ -55,7 +55,7 @@ refuses() {
     fuzz 2 "$@" 2>"$dir/refusal" && [[ $(wc -l <"$dir/refusal") == 1 ]] && grep -qF "fuzz: $sentence" "$dir/refusal" &&
         [[ ! -e var && ! -e findings ]] || { cat "$dir/refusal" && return 1; }
 }
-check "an unknown target" refuses "TARGET=pool: there are program, text and wasm" TARGET=pool
+check "an unknown target" refuses "TARGET=pool: there is no fuzz/fuzz_pool.c" TARGET=pool
 check "an unknown engine" refuses "ENGINE=honk: there are libfuzzer and afl" ENGINE=honk
 check "a time that is none" refuses "TIME=1m is not" TIME=1m
 check "no jobs" refuses "JOBS=0 is not" JOBS=0
