@@ -20,3 +20,17 @@ read -ra compile <<<"${CC:-cc}"
 "${compile[@]}" -std=gnu11 -D_GNU_SOURCE -w -Iimpl -Iimpl/include "$dir/readme.c" impl/*.c impl/sys/*.c -lpthread -o "$dir/readme"
 "$dir/readme"
 echo "ok the code in README.md does what it says"
+
+# The fuzz target in fuzz/README.md, on a few inputs: none; a byte at the begin and one at the end; two that overlap; too far.
+{
+    sed -n '/^```c$/,/^```$/p' fuzz/README.md | grep -v '^```'
+    printf 'int main(void)\n{\n'
+    for input in '' '0,0,1' '0,0,1,255,255,1' '0,0,9,0,1,3' '255,255,255'; do
+        printf '{ const uint8_t input[] = {%s}; LLVMFuzzerTestOneInput(input, sizeof input); }\n' "$input"
+    done
+    printf 'return 0;\n}\n'
+} >"$dir/target.c"
+"${compile[@]}" -std=gnu11 -D_GNU_SOURCE -w -Iimpl -Iimpl/include -Ireference -Ifuzz "$dir/target.c" impl/*.c impl/sys/*.c reference/*.c fuzz/progress.c \
+    -lpthread -o "$dir/target"
+"$dir/target"
+echo "ok the target in fuzz/README.md does what it says"
