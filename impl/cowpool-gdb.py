@@ -87,12 +87,16 @@ def is_link(field):
     return kind.code == gdb.TYPE_CODE_PTR and kind.target().strip_typedefs().tag == "cow_slot"
 
 
-def print_fields(value, skip=()):
+def print_fields(value, skip=(), prefix=""):
     for field in value.type.fields():
         kind = field.type.strip_typedefs().code
-        if field.name in skip or is_link(field) or kind in (gdb.TYPE_CODE_STRUCT, gdb.TYPE_CODE_UNION, gdb.TYPE_CODE_ARRAY):
+        if field.name in skip or is_link(field) or kind in (gdb.TYPE_CODE_UNION, gdb.TYPE_CODE_ARRAY):
             continue
-        print("  %-20s %s" % (field.name, spell(field.name, value[field.name])))
+        name = prefix + field.name
+        if kind == gdb.TYPE_CODE_STRUCT:
+            print_fields(value[field.name], prefix=name + ".")
+        else:
+            print("  %-20s %s" % (name, spell(field.name, value[field.name])))
 
 
 def print_runs(image):
@@ -215,7 +219,7 @@ class CowPool(gdb.Command):
         pool = find_pool("".join(arguments(argument, 1)))
         geometry = pool["geometry"]
         print("pool %s" % hexadecimal(pool))
-        print_fields(pool.dereference(), skip=("slots", "shards", "next", "link"))
+        print_fields(pool.dereference(), skip=("geometry", "slots", "shards", "images", "sys", "next", "link"))
         print_fields(geometry)
         states = collections.Counter(state_of(pool["slots"][i]) for i in range(int(geometry["n_slots"])))
         print("slots: %s" % ", ".join("%d %s" % (n, state) for state, n in sorted(states.items())))
