@@ -228,7 +228,8 @@ static void test_oracles__a_memory_that_has_moved_is_seen(void)
 {
     liar.memory = wrong_memory;
     lie_about = elsewhere;
-    lying_expect(POOL "instantiate i0 none initial=2P\nflush", "divergence: base flush moved", 1);
+    lying_expect("cowpool-ops 1\npool slots=1 sweep=no\ninstantiate i0 none initial=2P\nflush",
+                 "divergence: base flush moved", 1);
 }
 
 static int wrong_old_length(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes, uint64_t *ret_old_bytes)
