@@ -235,8 +235,8 @@ static int answer_strangely(int n, unsigned where, struct cow_stretch *stretches
         const bool is_swapped = is_one_page && (uintptr_t)it.begin / page_bytes % 2;
         if (!(where & (is_swapped ? COW_PAGES_SWAPPED : COW_PAGES_PRESENT)))
             continue;
-        it.is_zero_page = it.is_zero_page ||
-                          (is_one_page && it.begin[0] == 0 && memcmp(it.begin, it.begin + 1, page_bytes - 1) == 0);
+        it.is_zero_page =
+            it.is_zero_page || (is_one_page && it.begin[0] == 0 && memcmp(it.begin, it.begin + 1, page_bytes - 1) == 0);
         stretches[n_told++] = it;
     }
     return n_told;
@@ -258,8 +258,8 @@ static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd,
     n_max = n_max < ROOM ? n_max : ROOM;
     if (fault)
         n_max = fault->n_bytes < 1 ? 1 : fault->n_bytes < n_max ? fault->n_bytes : n_max;
-    const int n = cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, where, ret_stretches, n_max,
-                                             ret_end);
+    const int n =
+        cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, where, ret_stretches, n_max, ret_end);
     return n < 0 ? n : answer_strangely(n, where, ret_stretches);
 }
 

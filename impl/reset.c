@@ -82,8 +82,7 @@ static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const st
     uint8_t *at = slot->base, *const end = slot->base + slot->paved_bytes;
     while (at < end) { /* the rest, if there were more stretches than there was room for */
         uint8_t *walked = at;
-        const int n =
-            cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at),
+        const int n = cow_sys_pagemap_scan(sys, cleaning->pagemap_fd, at, (size_t)(end - at),
                                            COW_PAGES_PRESENT | COW_PAGES_SWAPPED, stretches, N_STRETCHES, &walked);
         if (n < 0)
             return n;

@@ -96,8 +96,8 @@ struct cow_sys_table {
     /* The pages of [at, at + length_bytes) that are no file's, but the process's own, and are there (enum cow_where_pages, or-ed):
      * ascending, as stretches (ioctl(2), PAGEMAP_SCAN, Linux 6.7), and how many; n_max is at least 1. *ret_end: how far it came,
      * which is not the end if n_max was not enough. */
-    int (*pagemap_scan)(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes, unsigned where,
-                        struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end);
+    int (*pagemap_scan)(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
+                        unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end);
     /* Descriptors of this process, for the two above, close-on-exec: pidfd_open(2), and of /proc/self/pagemap. */
     int (*open_process)(const struct cow_sys_table *self);
     int (*open_pagemap)(const struct cow_sys_table *self);
@@ -177,7 +177,8 @@ static inline int64_t cow_sys_process_madvise(struct cow_sys *sys, int process_f
 }
 
 static inline int cow_sys_pagemap_scan(struct cow_sys *sys, int pagemap_fd, uint8_t *at, size_t length_bytes,
-                                       unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
+                                       unsigned where, struct cow_stretch *ret_stretches, size_t n_max,
+                                       uint8_t **ret_end)
 {
     cow_sys_count(sys, COW_CALL_PAGEMAP_SCAN);
     return sys->table->pagemap_scan(sys->table, pagemap_fd, at, length_bytes, where, ret_stretches, n_max, ret_end);
