@@ -115,10 +115,17 @@ static void *churn(void *argument)
     return NULL;
 }
 
-static void run_with_shards(uint32_t n_shards)
+static void run(enum cow_growth growth, enum cow_reset reset, uint32_t n_shards)
 {
-    const struct cow_pool_config config = {FOUNDING_MODES, .n_slots = N_SLOTS, .max_bytes = N_PAGES * fixture_page(),
-                                           .n_shards = n_shards, .image_join_bytes = 1};
+    const struct cow_pool_config config = {.growth = growth,
+                                           .reset = reset,
+                                           .n_slots = N_SLOTS,
+                                           .max_bytes = N_PAGES * fixture_page(),
+                                           .n_shards = n_shards,
+                                           .copy_whole_bytes = fixture_page(),
+                                           .queue_slots = 3,
+                                           .resident_bytes = 8 * fixture_page(),
+                                           .image_join_bytes = 1};
     struct shared shared = {.n_working = N_WORKERS};
     pthread_t threads[N_WORKERS + 1];
     CHECK_EQ(cow_pool_create(&config, &shared.pool), COW_OK);
@@ -144,12 +151,24 @@ static void run_with_shards(uint32_t n_shards)
 
 static void test_threads__share_a_pool_of_one_shard(void)
 {
-    run_with_shards(1);
+    run(COW_GROWTH_TRUNCATE, COW_RESET_DISCARD, 1);
 }
 
 static void test_threads__share_a_pool_of_four_shards(void)
 {
-    run_with_shards(4);
+    run(COW_GROWTH_TRUNCATE, COW_RESET_DISCARD, 4);
+}
+
+static void test_threads__share_what_waits_to_be_cleaned(void)
+{
+    run(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 1);
+    run(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 4);
+}
+
+static void test_threads__share_what_idle_slots_may_keep(void)
+{
+    run(COW_GROWTH_DEFAULT, COW_RESET_ADAPTIVE, 1);
+    run(COW_GROWTH_DEFAULT, COW_RESET_ADAPTIVE, 4);
 }
 
 /* ---- references to one image ---- */
@@ -298,6 +317,8 @@ int main(void)
 {
     RUN(test_threads__share_a_pool_of_one_shard);
     RUN(test_threads__share_a_pool_of_four_shards);
+    RUN(test_threads__share_what_waits_to_be_cleaned);
+    RUN(test_threads__share_what_idle_slots_may_keep);
     RUN(test_threads__refer_to_one_image);
     RUN(test_threads__make_and_close_pools);
     RUN(test_threads__nothing_is_full_while_a_flush_works);
