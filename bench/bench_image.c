@@ -8,6 +8,7 @@
  * Both are sealed and closed as the image is. Over two modules made here (16 MiB of data in one segment, and in segments
  * of 48 bytes with 16 bytes between them) and those that are named. Medians; ratios are of medians of one run. */
 #include "cowpool.h"
+#include "wasm_module.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,53 +53,13 @@ static double now(void)
 
 /* ---- modules ---- */
 
-static uint8_t *put_number(uint8_t *at, uint64_t n)
-{
-    for (; n >= 0x80; n >>= 7)
-        *at++ = (uint8_t)(n | 0x80);
-    *at++ = (uint8_t)n;
-    return at;
-}
-
-/* i32.const takes a signed number. */
-static uint8_t *put_offset(uint8_t *at, int64_t n)
-{
-    *at++ = 0x41;
-    while (n < -64 || n > 63) {
-        *at++ = (uint8_t)((n & 0x7f) | 0x80);
-        n >>= 7;
-    }
-    *at++ = (uint8_t)(n & 0x7f);
-    *at++ = 0x0b;
-    return at;
-}
-
-/* data_bytes in segments of segment_bytes, gap_bytes apart. */
 static struct module make_module(const char *name, uint64_t data_bytes, uint64_t segment_bytes, uint64_t gap_bytes)
 {
-    static const uint8_t header[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 5, 4, 1, 0, 0x80, 0x20}; /* 4096 Wasm pages */
-    enum { MOST_BEFORE = 20 };
-    const uint64_t n_segments = data_bytes / segment_bytes;
-    uint8_t *data = malloc(data_bytes + n_segments * MOST_BEFORE + MOST_BEFORE), *at = data;
-    uint8_t *bytes = malloc(data_bytes + n_segments * MOST_BEFORE + 64);
-    if (!data || !bytes)
+    struct module module = {.name = name};
+    module.bytes = bench_module_of_segments(data_bytes, segment_bytes, gap_bytes, &module.n_bytes);
+    if (!module.bytes)
         die(name, strerror(ENOMEM));
-    at = put_number(at, n_segments);
-    for (uint64_t i = 0; i < n_segments; i++) {
-        *at++ = 0;
-        at = put_offset(at, (int64_t)(1024 + i * (segment_bytes + gap_bytes)));
-        at = put_number(at, segment_bytes);
-        memset(at, (int)(1 + i % 255), segment_bytes);
-        at += segment_bytes;
-    }
-    const size_t n_data = (size_t)(at - data);
-    memcpy(bytes, header, sizeof header);
-    at = bytes + sizeof header;
-    *at++ = 11;
-    at = put_number(at, n_data);
-    memcpy(at, data, n_data);
-    free(data);
-    return (struct module){name, bytes, (size_t)(at - bytes) + n_data};
+    return module;
 }
 
 static struct module read_module(const char *path)

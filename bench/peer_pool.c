@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* cowpool, through its public header. variant: its modes of growth and reset; with variant[0] below zero, those that a configuration
+ * gets which names none. */
+#include "contender.h"
+
+#include <stdlib.h>
+
+struct pool {
+    struct cow_pool *pool;
+    struct cow_image *images[BENCH_MAX_IMAGES];
+    uint64_t image_bytes, max_bytes;
+};
+
+static const char *pool_open(const struct bench_contender *contender, const struct bench_world *world, void **ret_state)
+{
+    struct pool *pool = calloc(1, sizeof *pool);
+    if (!pool)
+        return bench_why("calloc");
+    *ret_state = pool;
+    struct cow_pool_config config = {
+        .n_slots = world->work.n_slots,
+        .max_bytes = BENCH_SLOT_BYTES,
+        .guard_bytes = BENCH_GUARD_BYTES,
+        .unit_bytes = BENCH_WASM_PAGE_BYTES,
+        .n_shards = world->work.n_threads,
+        .raise_descriptor_limit = 1,
+    };
+    if (contender->variant[0] >= 0) {
+        config.growth = (enum cow_growth)contender->variant[0];
+        config.reset = (enum cow_reset)contender->variant[1];
+    }
+    int result = cow_pool_create(&config, &pool->pool);
+    if (result != COW_OK)
+        return bench_why_result("cow_pool_create", result);
+    pool->image_bytes = world->work.image_bytes;
+    pool->max_bytes = pool->image_bytes + (uint64_t)BENCH_MAX_GROWN * BENCH_WASM_PAGE_BYTES;
+    for (unsigned i = 0; i < world->work.n_images; i++) {
+        const struct cow_segment segment = {0, world->images[i], pool->image_bytes};
+        result = cow_image_create(pool->pool, pool->image_bytes, &segment, 1, &pool->images[i]);
+        if (result != COW_OK)
+            return bench_why_result("cow_image_create", result);
+    }
+    return NULL;
+}
+
+static const char *pool_instantiate(void *state, struct bench_lease *lease)
+{
+    const struct pool *pool = state;
+    const struct cow_instance_config config = {
+        .image = pool->images[lease->image],
+        .initial_bytes = pool->image_bytes,
+        .max_bytes = pool->max_bytes,
+        .shard_hint = lease->thread,
+    };
+    struct cow_memory memory;
+    int result = cow_instantiate(pool->pool, &config, &lease->of.instance);
+    if (result != COW_OK)
+        return bench_why_result("cow_instantiate", result);
+    result = cow_instance_memory(pool->pool, lease->of.instance, &memory);
+    if (result != COW_OK)
+        return bench_why_result("cow_instance_memory", result);
+    lease->base = memory.base;
+    lease->length_bytes = memory.length_bytes;
+    return NULL;
+}
+
+static const char *pool_grow(void *state, struct bench_lease *lease, unsigned n_wasm_pages)
+{
+    const struct pool *pool = state;
+    const uint64_t delta_bytes = (uint64_t)n_wasm_pages * BENCH_WASM_PAGE_BYTES;
+    uint64_t old_bytes;
+    const int result = cow_instance_grow(pool->pool, lease->of.instance, delta_bytes, &old_bytes);
+    if (result != COW_OK)
+        return bench_why_result("cow_instance_grow", result);
+    lease->length_bytes = old_bytes + delta_bytes;
+    return NULL;
+}
+
+static const char *pool_release(void *state, struct bench_lease *lease)
+{
+    const struct pool *pool = state;
+    const int result = cow_instance_release(pool->pool, lease->of.instance);
+    return result == COW_OK ? NULL : bench_why_result("cow_instance_release", result);
+}
+
+static const char *pool_trim(void *state)
+{
+    const struct pool *pool = state;
+    const int result = cow_pool_flush(pool->pool);
+    return result == COW_OK ? NULL : bench_why_result("cow_pool_flush", result);
+}
+
+static void pool_close(void *state)
+{
+    struct pool *pool = state;
+    if (pool->pool)
+        cow_pool_close(pool->pool); /* and its images */
+    free(pool);
+}
+
+const struct bench_peer bench_pool = {
+    .has_bounds = 1,
+    .open = pool_open,
+    .instantiate = pool_instantiate,
+    .grow = pool_grow,
+    .release = pool_release,
+    .trim = pool_trim,
+    .close = pool_close,
+};
