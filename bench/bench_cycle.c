@@ -122,9 +122,11 @@ static void print_row(FILE *out, const struct bench_work *work, const struct ben
                 bench_quantile(rounds, result->n_rounds, 0.5), bench_quantile(rounds, result->n_rounds, 0.25),
                 bench_quantile(rounds, result->n_rounds, 0.75), bench_quantile(rounds, result->n_rounds, 0),
                 bench_quantile(rounds, result->n_rounds, 1));
-        fprintf(out, ",\"p50_ns\":%.1f,\"p99_ns\":%.1f,\"cycles\":%ju,\"rounds\":%u,\"minor_faults\":%.3f",
-                bench_quantile(samples, result->n_samples, 0.5), bench_quantile(samples, result->n_samples, 0.99),
-                (uintmax_t)result->n_cycles, result->n_rounds, result->faults);
+        if (result->n_samples)
+            fprintf(out, ",\"p50_ns\":%.1f,\"p99_ns\":%.1f", bench_quantile(samples, result->n_samples, 0.5),
+                    bench_quantile(samples, result->n_samples, 0.99));
+        fprintf(out, ",\"cycles\":%ju,\"rounds\":%u,\"disturbed\":%u,\"minor_faults\":%.3f",
+                (uintmax_t)result->n_cycles, result->n_rounds, result->n_disturbed, result->faults);
     } else {
         fprintf(out, ",\"reason\":\"%s\"", result->why);
     }
@@ -137,6 +139,7 @@ static void print_row(FILE *out, const struct bench_work *work, const struct ben
 static void subtract(const struct bench_result *from, const struct bench_result *what, struct bench_result *net)
 {
     *net = *from;
+    net->n_samples = 0; /* single cycles have no partner to be subtracted */
     if (from->status == BENCH_MEASURED && what->status != BENCH_MEASURED) {
         net->status = what->status;
         memcpy(net->why, what->why, sizeof net->why);

@@ -43,8 +43,10 @@ static const char *floor_release(void *state, struct bench_lease *lease)
     const uint8_t *image = world->images[lease->image];
     if (world->without_reset)
         return NULL;
-    for (unsigned i = 0; i < world->work.n_dirty; i++)
-        memcpy(lease->base + lease->dirty_bytes[i], image + lease->dirty_bytes[i], world->page_bytes);
+    for (unsigned i = 0; i < world->work.n_dirty; i++) {
+        const uint64_t page = lease->dirty_bytes[i] & ~(world->page_bytes - 1);
+        memcpy(lease->base + page, image + page, world->page_bytes);
+    }
     for (uint64_t at = world->work.image_bytes; at < lease->length_bytes; at += BENCH_WASM_PAGE_BYTES)
         memset(lease->base + at, 0, world->page_bytes);
     return NULL;
