@@ -3,9 +3,9 @@
  * median over the rounds; its spread, the quartiles around it; p50 and p99, of single cycles in all rounds. */
 #include "clock.h"
 #include "cycle.h"
+#include "world.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +21,8 @@ static const char usage[] =
     "  --cell WORDS       only cells whose name contains this, as in 'image=1MiB dirty=16 '\n"
     "  --contender WORDS  only contenders whose name contains this\n";
 
-enum size { SMALLEST, QUICK, FULL };
-
 struct options {
-    enum size size;
+    enum bench_size size;
     struct bench_schedule schedule;
     const char *cell, *contender, *without_reset;
     FILE *json;
@@ -35,13 +33,19 @@ struct act {
     unsigned n_dirty;
     int is_random;
     unsigned n_reads, n_grown;
-    enum size size; /* from which size on */
+    enum bench_size sizes[BENCH_MAX_THREADS]; /* from which size on it is measured, by 1 and by 2 threads */
 };
 
 static const struct act acts[] = {
-    {0, 0, 0, 0, QUICK},    {1, 0, 0, 0, SMALLEST}, {16, 0, 0, 0, QUICK}, {256, 0, 0, 0, QUICK}, {1, 1, 0, 0, FULL},
-    {16, 1, 0, 0, QUICK},   {256, 1, 0, 0, FULL},   {0, 0, 16, 0, FULL},  {16, 0, 16, 0, QUICK}, {0, 0, 0, 1, FULL},
-    {1, 0, 0, 1, SMALLEST}, {16, 0, 0, 1, QUICK},   {0, 0, 0, 16, FULL},  {16, 0, 0, 16, QUICK},
+    {0, 0, 0, 0, {BENCH_QUICK, BENCH_FULL}},        /* nothing but the lease */
+    {1, 0, 0, 0, {BENCH_SMALLEST, BENCH_SMALLEST}}, /* in place */
+    {16, 0, 0, 0, {BENCH_QUICK, BENCH_QUICK}},      {256, 0, 0, 0, {BENCH_QUICK, BENCH_FULL}},
+    {1, 1, 0, 0, {BENCH_FULL, BENCH_FULL}}, /* random */
+    {16, 1, 0, 0, {BENCH_QUICK, BENCH_FULL}},       {256, 1, 0, 0, {BENCH_FULL, BENCH_FULL}},
+    {0, 0, 16, 0, {BENCH_FULL, BENCH_FULL}},                                                /* sparse reads */
+    {16, 0, 16, 0, {BENCH_QUICK, BENCH_FULL}},      {0, 0, 0, 1, {BENCH_FULL, BENCH_FULL}}, /* growth */
+    {1, 0, 0, 1, {BENCH_SMALLEST, BENCH_SMALLEST}}, {16, 0, 0, 1, {BENCH_QUICK, BENCH_QUICK}},
+    {0, 0, 0, 16, {BENCH_FULL, BENCH_FULL}},        {16, 0, 0, 16, {BENCH_QUICK, BENCH_FULL}},
 };
 
 static void die(const char *what, const char *why)
@@ -59,52 +63,11 @@ static void name_cell(const struct bench_work *work, char *name, size_t n_bytes)
              work->n_images);
 }
 
-/* ---- images ---- */
-
-static int make_image_file(const uint8_t *bytes, uint64_t n_bytes)
-{
-    const int fd = memfd_create("bench-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        die("memfd_create", strerror(errno));
-    for (uint64_t done = 0; done < n_bytes;) {
-        const ssize_t n = write(fd, bytes + done, n_bytes - done);
-        if (n < 0)
-            die("write of an image", strerror(errno));
-        done += (uint64_t)n;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
-        die("sealing an image", strerror(errno));
-    return fd;
-}
-
-static void open_world(struct bench_world *world)
-{
-    for (unsigned i = 0; i < world->work.n_images; i++) {
-        uint8_t *bytes = malloc(world->work.image_bytes);
-        if (!bytes)
-            die("an image", strerror(ENOMEM));
-        for (uint64_t at = 0; at < world->work.image_bytes; at++)
-            bytes[at] = (uint8_t)(1 + (at * 2654435761u >> 7) % (199 + i)); /* never 0, nor the harness's stain */
-        world->images[i] = bytes;
-        world->image_fds[i] = make_image_file(bytes, world->work.image_bytes);
-    }
-}
-
-static void close_world(struct bench_world *world)
-{
-    for (unsigned i = 0; i < world->work.n_images; i++) {
-        close(world->image_fds[i]);
-        free((void *)world->images[i]);
-    }
-}
-
 /* ---- a cell ---- */
 
 static void print_row(FILE *out, const struct bench_work *work, const struct bench_contender *contender,
                       struct bench_result *result)
 {
-    static const char *const kinds[] = {"floor", "cowpool", "peer", "subtracted"};
-    static const char *const statuses[] = {"measured", "skipped", "refused", "failed"};
     double rounds[BENCH_MAX_ROUNDS], *samples = calloc(result->n_samples + 1, sizeof *samples);
     if (!samples)
         die("a result", strerror(ENOMEM));
@@ -112,8 +75,9 @@ static void print_row(FILE *out, const struct bench_work *work, const struct ben
             "{\"bench\":\"cycle\",\"contender\":\"%s\",\"kind\":\"%s\",\"image_bytes\":%ju,\"dirty_pages\":%u,"
             "\"random\":%d,\"reads\":%u,"
             "\"grown_wasm_pages\":%u,\"threads\":%u,\"slots\":%u,\"images\":%u,\"status\":\"%s\"",
-            contender->name, kinds[contender->kind], (uintmax_t)work->image_bytes, work->n_dirty, work->is_random,
-            work->n_reads, work->n_grown, work->n_threads, work->n_slots, work->n_images, statuses[result->status]);
+            contender->name, bench_kind_name(contender->kind), (uintmax_t)work->image_bytes, work->n_dirty,
+            work->is_random, work->n_reads, work->n_grown, work->n_threads, work->n_slots, work->n_images,
+            bench_status_name(result->status));
     if (result->status == BENCH_MEASURED) {
         for (unsigned i = 0; i < result->n_samples; i++)
             samples[i] = result->samples[i];
@@ -180,20 +144,22 @@ static const char *is_too_much(const struct bench_contender *contender, const st
 static unsigned run_cell(const struct options *options, const struct bench_work *work)
 {
     static struct bench_process processes[64];
-    struct bench_world world = {.work = *work, .page_bytes = (uint64_t)sysconf(_SC_PAGESIZE)};
+    struct bench_world world;
     struct bench_plan plan;
     unsigned n = 0, n_bad = 0;
     const size_t shared_bytes = bench_n_contenders * sizeof(struct bench_result);
     struct bench_result *results = mmap(NULL, shared_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    open_world(&world);
-    if (results == MAP_FAILED || bench_plan_open(&plan, &world))
-        die("a cell", strerror(ENOMEM));
+    const char *why = results == MAP_FAILED ? bench_why("mmap") : bench_world_open(&world, work);
+    if (!why)
+        why = bench_plan_open(&plan, &world);
+    if (why)
+        die("a cell", why);
     for (size_t i = 0; i < bench_n_contenders; i++) {
         const struct bench_contender *contender = &bench_contenders[i];
         if (options->contender && !strstr(contender->name, options->contender))
             continue;
         world.without_reset = options->without_reset && strcmp(options->without_reset, contender->name) == 0;
-        const char *why = is_too_much(contender, work);
+        why = is_too_much(contender, work);
         if (why) {
             processes[n] = (struct bench_process){.contender = contender, .result = &results[i]};
             results[i].status = BENCH_SKIPPED;
@@ -216,7 +182,7 @@ static unsigned run_cell(const struct options *options, const struct bench_work 
     print_rows(options->json, work, processes, n);
     munmap(results, shared_bytes);
     bench_plan_close(&plan);
-    close_world(&world);
+    bench_world_close(&world);
     return n_bad;
 }
 
@@ -243,42 +209,57 @@ static void visit(struct tour *tour, const struct bench_work *work)
     tour->n_bad += run_cell(tour->options, work);
 }
 
+static void visit_act(struct tour *tour, uint64_t image_bytes, const struct act *act, unsigned n_threads)
+{
+    const enum bench_size size = tour->options->size;
+    const int is_large = image_bytes > 1 << 20;
+    const struct bench_work work = {
+        .image_bytes = image_bytes,
+        .n_dirty = act->n_dirty,
+        .is_random = act->is_random,
+        .n_reads = act->n_reads,
+        .n_grown = act->n_grown,
+        .n_threads = n_threads,
+        .n_slots = size == BENCH_SMALLEST ? 4
+                   : is_large             ? 8
+                                          : 32, /* some contenders keep all of a slot resident */
+        .n_images = 1,
+    };
+    if (act->sizes[n_threads - 1] > size || image_bytes / (uint64_t)sysconf(_SC_PAGESIZE) < act->n_dirty)
+        return;
+    if (size == BENCH_QUICK && is_large && (n_threads > 1 || act->n_grown || act->n_dirty != 16))
+        return;
+    visit(tour, &work);
+}
+
 static void visit_all(struct tour *tour)
 {
     static const uint64_t image_bytes[] = {64 << 10, 1 << 20, 16 << 20};
     static const unsigned slots[] = {1, 10, 100, 1000, 10000};
-    const enum size size = tour->options->size;
-    for (unsigned i = 0; i < (size == SMALLEST ? 1 : 3); i++) {
-        for (unsigned j = 0; j < sizeof acts / sizeof *acts; j++) {
-            for (unsigned n_threads = 1; n_threads <= BENCH_MAX_THREADS; n_threads++) {
-                const struct act *act = &acts[j];
-                const unsigned n_slots = size == SMALLEST ? 4 : image_bytes[i] > 1 << 20 ? 8 : 32;
-                const struct bench_work work = {image_bytes[i], act->n_dirty, act->is_random, act->n_reads,
-                                                act->n_grown,   n_threads,    n_slots,        1};
-                if (act->size <= size && image_bytes[i] / (uint64_t)sysconf(_SC_PAGESIZE) >= act->n_dirty)
-                    visit(tour, &work);
-            }
-        }
-    }
-    for (unsigned i = 0; size > SMALLEST && i < sizeof slots / sizeof *slots; i++) {
+    const enum bench_size size = tour->options->size;
+    for (unsigned i = 0; i < (size == BENCH_SMALLEST ? 1 : 3); i++)
+        for (unsigned j = 0; j < sizeof acts / sizeof *acts; j++)
+            for (unsigned n_threads = 1; n_threads <= BENCH_MAX_THREADS; n_threads++)
+                visit_act(tour, image_bytes[i], &acts[j], n_threads);
+    for (unsigned i = 0; size > BENCH_SMALLEST && i < sizeof slots / sizeof *slots; i++) {
         for (unsigned n_grown = 0; n_grown <= 1; n_grown++) {
             for (unsigned n_threads = 1; n_threads <= BENCH_MAX_THREADS; n_threads++) {
                 const struct bench_work work = {64 << 10, 1, 0, 0, n_grown, n_threads, slots[i], 1};
-                if (slots[i] >= n_threads && (size == FULL || (slots[i] != 100 && n_grown == 0 && n_threads == 1)))
+                if (slots[i] >= n_threads &&
+                    (size == BENCH_FULL || (slots[i] != 100 && n_grown == 0 && n_threads == 1)))
                     visit(tour, &work);
             }
         }
     }
     for (unsigned n_slots = 1; n_slots <= 32; n_slots *= 32) {
-        const struct bench_work work = {size == SMALLEST ? 64 << 10 : 1 << 20, 1, 0, 0, 0, 1, n_slots, 2};
+        const struct bench_work work = {size == BENCH_SMALLEST ? 64 << 10 : 1 << 20, 1, 0, 0, 0, 1, n_slots, 2};
         visit(tour, &work);
     }
 }
 
 static int read_options(int argc, char **argv, struct options *options)
 {
-    static const char *const sizes[] = {"smallest", "quick", "full"};
-    *options = (struct options){.size = FULL, .json = stdout, .without_reset = getenv("BENCH_WITHOUT_RESET")};
+    *options = (struct options){.size = BENCH_FULL, .json = stdout, .without_reset = getenv("BENCH_WITHOUT_RESET")};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!value)
@@ -288,8 +269,8 @@ static int read_options(int argc, char **argv, struct options *options)
             if (!options->json)
                 die(value, strerror(errno));
         } else if (strcmp(argv[i], "--size") == 0) {
-            for (options->size = SMALLEST; options->size <= FULL && strcmp(value, sizes[options->size]) != 0;)
-                options->size++;
+            if (bench_size_of(value, &options->size))
+                return -1;
         } else if (strcmp(argv[i], "--rounds") == 0) {
             options->schedule.n_rounds = (unsigned)strtoul(value, NULL, 10);
             if (!options->schedule.n_rounds)
@@ -303,7 +284,7 @@ static int read_options(int argc, char **argv, struct options *options)
         }
         i++;
     }
-    if (options->size > FULL || options->schedule.n_rounds > BENCH_MAX_ROUNDS)
+    if (options->schedule.n_rounds > BENCH_MAX_ROUNDS)
         return -1;
     static const struct bench_schedule schedules[] = {{2, 0.0001, 0.005}, {5, 0.0010, 0.1}, {15, 0.0015, 0.4}};
     const unsigned n_rounds = options->schedule.n_rounds;

@@ -214,12 +214,13 @@ static unsigned count_cycles(const struct run *run)
     return n;
 }
 
-/* A batch in which the scheduler took a thread off its processor tells of the machine's other work: it is tried again, some times. */
+/* A batch in which the scheduler took a thread off its processor tells of the machine's other work: it is tried again, for a while. */
 static void take_round(struct run *run, unsigned n_cycles)
 {
     struct bench_result *result = run->result;
     const unsigned n_warm = n_cycles / 8 + 2;
-    for (unsigned n_tries = 0; n_tries < MAX_TRIES; n_tries++) {
+    const uint64_t begin = bench_nanoseconds();
+    for (int is_last = 0; !is_last;) {
         struct rusage before, after;
         const unsigned n_before = count_cycles(run);
         getrusage(RUSAGE_SELF, &before);
@@ -231,7 +232,8 @@ static void take_round(struct run *run, unsigned n_cycles)
         result->faults = (double)(after.ru_minflt - before.ru_minflt) / (count_cycles(run) - n_before);
         if (after.ru_nivcsw == before.ru_nivcsw)
             break;
-        result->n_disturbed += n_tries + 1 == MAX_TRIES;
+        is_last = 1e-9 * (double)(bench_nanoseconds() - begin) > MAX_TRIES * run->schedule->batch_seconds;
+        result->n_disturbed += (unsigned)is_last;
     }
     result->n_rounds++;
     result->n_cycles += (uint64_t)n_cycles * run->world->work.n_threads;

@@ -11,7 +11,7 @@
 #ifndef BENCH_CYCLE_H
 #define BENCH_CYCLE_H
 
-#include "contender.h"
+#include "world.h"
 
 #include <sys/types.h>
 
@@ -24,12 +24,7 @@ struct bench_schedule {
 };
 
 struct bench_result {
-    enum bench_status {
-        BENCH_MEASURED,
-        BENCH_SKIPPED, /* it cannot be had here */
-        BENCH_REFUSED, /* it does not do the work */
-        BENCH_FAILED,  /* it crashed, or took for ever */
-    } status;
+    enum bench_status status;
     char why[240];
     unsigned n_rounds;
     double round_ns[BENCH_MAX_ROUNDS]; /* of one cycle, the mean over a batch and the threads */

@@ -5,8 +5,6 @@
 
 #include "cycle.h"
 
-enum { BENCH_STAIN = 0xee }; /* what the harness writes; no byte of an image */
-
 /* Leases, stains and releases in a small world of the same kind: what is lent must equal the image, grow by zeros, and end where it says. NULL, or
  * what is wrong; *ret_is_absent: it could not be opened at all. */
 const char *bench_verify(const struct bench_contender *contender, const struct bench_world *world,
