@@ -73,7 +73,7 @@ struct bench_contender {
     } kind;
     const char *what;      /* a sentence */
     const char *net_of;    /* its figure counts less the one of the contender of that name */
-    int needs_whole_queue; /* a batch is some hundred cycles at least: what is put off is to be in the figure */
+    int needs_whole_queue; /* it puts work off: a round is to have so many cycles that all of it is in the figure */
 };
 
 struct bench_peer {

@@ -22,7 +22,9 @@ enum {
     MAX_CYCLES = 4096,
     MAX_SAMPLES_OF_BATCH = BENCH_MAX_SAMPLES / BENCH_MAX_ROUNDS,
     READY_SECONDS = 180,
-    MAX_TRIES = 4
+    MAX_TRIES = 4,    /* batches' time */
+    LEAST_CYCLES = 4, /* of a batch */
+    WHOLE_QUEUE = 64, /* cycles */
 };
 
 /* ---- in the contender's process ---- */
@@ -165,11 +167,11 @@ static double run_batch(struct run *run, unsigned n_warm, unsigned n_timed)
     return sum / n_threads * bench_clock.ns_per_tick;
 }
 
-static void take_samples(struct run *run)
+static void take_samples(struct run *run, unsigned n_batches)
 {
     struct bench_result *result = run->result;
     const unsigned n_threads = run->world->work.n_threads, n_all = run->n_timed * n_threads;
-    const unsigned step = n_all / MAX_SAMPLES_OF_BATCH + 1;
+    const unsigned step = n_all * n_batches / MAX_SAMPLES_OF_BATCH + 1;
     for (unsigned i = 0; i < n_all && result->n_samples < BENCH_MAX_SAMPLES; i += step) {
         const uint64_t *stamp = &run->workers[i % n_threads].stamps[i / n_threads];
         const double ticks = (double)(stamp[1] - stamp[0]) - bench_clock.stamp_ticks;
@@ -202,8 +204,7 @@ static unsigned warm(struct run *run)
             break;
     }
     const double fitting = 1e9 * run->schedule->batch_seconds / (ns > 1 ? ns : 1);
-    const unsigned least = run->contender->needs_whole_queue ? 64 : 4;
-    return fitting < least ? least : fitting > MAX_CYCLES ? MAX_CYCLES : (unsigned)fitting;
+    return fitting < LEAST_CYCLES ? LEAST_CYCLES : fitting > MAX_CYCLES ? MAX_CYCLES : (unsigned)fitting;
 }
 
 static unsigned count_cycles(const struct run *run)
@@ -215,29 +216,41 @@ static unsigned count_cycles(const struct run *run)
 }
 
 /* A batch in which the scheduler took a thread off its processor tells of the machine's other work: it is tried again, for a while. */
-static void take_round(struct run *run, unsigned n_cycles)
+static double undisturbed_batch(struct run *run, unsigned n_cycles)
 {
     struct bench_result *result = run->result;
-    const unsigned n_warm = n_cycles / 8 + 2;
     const uint64_t begin = bench_nanoseconds();
-    for (int is_last = 0; !is_last;) {
+    for (;;) {
         struct rusage before, after;
         const unsigned n_before = count_cycles(run);
         getrusage(RUSAGE_SELF, &before);
-        const double ns = run_batch(run, n_warm, n_cycles);
+        const double ns = run_batch(run, n_cycles / 8 + 2, n_cycles);
         getrusage(RUSAGE_SELF, &after);
+        result->faults = (double)(after.ru_minflt - before.ru_minflt) / (count_cycles(run) - n_before);
+        if (ns < 0 || after.ru_nivcsw == before.ru_nivcsw)
+            return ns;
+        if (1e-9 * (double)(bench_nanoseconds() - begin) > MAX_TRIES * run->schedule->batch_seconds) {
+            result->n_disturbed++;
+            return ns;
+        }
+    }
+}
+
+/* As many batches as it takes to be fair to who puts work off, each short enough to be left alone by the scheduler. */
+static void take_round(struct run *run, unsigned n_cycles)
+{
+    struct bench_result *result = run->result;
+    const unsigned n_batches = run->contender->needs_whole_queue ? (WHOLE_QUEUE + n_cycles - 1) / n_cycles : 1;
+    double sum = 0;
+    for (unsigned i = 0; i < n_batches; i++) {
+        const double ns = undisturbed_batch(run, n_cycles);
         if (ns < 0)
             return;
-        result->round_ns[result->n_rounds] = ns;
-        result->faults = (double)(after.ru_minflt - before.ru_minflt) / (count_cycles(run) - n_before);
-        if (after.ru_nivcsw == before.ru_nivcsw)
-            break;
-        is_last = 1e-9 * (double)(bench_nanoseconds() - begin) > MAX_TRIES * run->schedule->batch_seconds;
-        result->n_disturbed += (unsigned)is_last;
+        sum += ns;
+        result->n_cycles += (uint64_t)n_cycles * run->world->work.n_threads;
+        take_samples(run, n_batches);
     }
-    result->n_rounds++;
-    result->n_cycles += (uint64_t)n_cycles * run->world->work.n_threads;
-    take_samples(run);
+    result->round_ns[result->n_rounds++] = sum / n_batches;
 }
 
 static int conclude(struct run *run, enum bench_status status, const char *why)

@@ -28,7 +28,7 @@ struct bench_result {
     char why[240];
     unsigned n_rounds;
     double round_ns[BENCH_MAX_ROUNDS]; /* of one cycle, the mean over a batch and the threads */
-    unsigned n_disturbed;              /* of the rounds: other work of the machine came in between */
+    unsigned n_disturbed;              /* of the batches: other work of the machine came in between */
     uint64_t n_cycles;                 /* that were stamped */
     double faults;                     /* minor ones of a cycle, in the last round */
     unsigned n_samples;
