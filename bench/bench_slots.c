@@ -159,6 +159,12 @@ static void print_row(FILE *out, const struct bench_work *work, const struct ben
     fputs("}\n", out);
 }
 
+/* Who keeps one instance has no other slots. */
+static int is_no_owner(const struct bench_contender *contender)
+{
+    return contender->peer == &bench_pool_in_place;
+}
+
 static unsigned run_cell(FILE *json, const struct bench_work *work, unsigned n_rounds, struct outcome *outcome)
 {
     static struct row rows[64];
@@ -173,7 +179,7 @@ static unsigned run_cell(FILE *json, const struct bench_work *work, unsigned n_r
     for (unsigned round = 0; round < n_rounds; round++) {
         for (size_t i = 0; i < bench_n_contenders; i++) {
             struct row *row = &rows[i];
-            if (row->status != BENCH_MEASURED)
+            if (row->status != BENCH_MEASURED || is_no_owner(&bench_contenders[i]))
                 continue;
             run_apart(&bench_contenders[i], &world, outcome);
             row->status = outcome->status;
@@ -184,6 +190,8 @@ static unsigned run_cell(FILE *json, const struct bench_work *work, unsigned n_r
         }
     }
     for (size_t i = 0; i < bench_n_contenders; i++) {
+        if (is_no_owner(&bench_contenders[i]))
+            continue;
         print_row(json, work, &bench_contenders[i], &rows[i]);
         if (rows[i].status >= BENCH_REFUSED) {
             fprintf(stderr, "bench_slots: %s: %s\n", bench_contenders[i].name, rows[i].why);

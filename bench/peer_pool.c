@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* cowpool, through its public header. variant: its modes of growth and reset; with variant[0] below zero, those that a configuration
- * gets which names none. */
+ * gets which names none. bench_pool gives the instance back each time, bench_pool_in_place resets it and goes on with it. */
 #include "contender.h"
 
 #include <stdlib.h>
@@ -9,6 +9,10 @@ struct pool {
     struct cow_pool *pool;
     struct cow_image *images[BENCH_MAX_IMAGES];
     uint64_t image_bytes, max_bytes;
+    struct held {
+        int is_held;
+        struct bench_lease lease;
+    } held[BENCH_MAX_THREADS]; /* of who resets in place: the thread's instance */
 };
 
 static const char *pool_open(const struct bench_contender *contender, const struct bench_world *world, void **ret_state)
@@ -106,4 +110,50 @@ const struct bench_peer bench_pool = {
     .release = pool_release,
     .trim = pool_trim,
     .close = pool_close,
+};
+
+/* ---- the same instance again ---- */
+
+static const char *in_place_instantiate(void *state, struct bench_lease *lease)
+{
+    struct held *held = &((struct pool *)state)->held[lease->thread];
+    const char *why = NULL;
+    if (held->is_held && held->lease.image != lease->image) {
+        why = pool_release(state, &held->lease);
+        held->is_held = 0;
+    }
+    if (!why && !held->is_held) {
+        held->lease = *lease;
+        why = pool_instantiate(state, &held->lease);
+        held->is_held = !why;
+    }
+    const uint64_t *dirty_bytes = lease->dirty_bytes;
+    *lease = held->lease;
+    lease->dirty_bytes = dirty_bytes;
+    return why;
+}
+
+static const char *in_place_release(void *state, struct bench_lease *lease)
+{
+    const struct pool *pool = state;
+    const int result = cow_instance_reset(pool->pool, lease->of.instance);
+    return result == COW_OK ? NULL : bench_why_result("cow_instance_reset", result);
+}
+
+static void in_place_close(void *state)
+{
+    struct pool *pool = state;
+    for (unsigned i = 0; i < BENCH_MAX_THREADS; i++)
+        if (pool->held[i].is_held)
+            pool_release(pool, &pool->held[i].lease);
+    pool_close(pool);
+}
+
+const struct bench_peer bench_pool_in_place = {
+    .has_bounds = 1,
+    .open = pool_open,
+    .instantiate = in_place_instantiate,
+    .grow = pool_grow,
+    .release = in_place_release,
+    .close = in_place_close,
 };

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # What bench/plots.gnuplot draws, of results.json: awk -v plot=dirty|threads|slots -f bench/plots.awk. A block for each contender, with its
-# name as the title: x, median, quartiles (microseconds).
+# name and number first: then x, median, quartiles (microseconds).
 function field(name,   from, rest) {
     from = index($0, "\"" name "\":")
     if (!from)
@@ -9,8 +9,13 @@ function field(name,   from, rest) {
     return substr(rest, 1, 1) == "\"" ? substr(rest, 2, index(substr(rest, 2), "\"") - 1) : substr(rest, 1, match(rest, /[,}]/) - 1)
 }
 
+# Not everybody: the modes of the pool that a reader would choose between, and of the peers each kind once.
+BEGIN {
+    n_names = split("floor,cowpool,cowpool truncate+discard,cowpool guard+copyback,cowpool guard+deferred,madvise+ftruncate,madvise+mprotect," \
+        "scan+memcpy,userfaultfd,malloc+memcpy,mmap+memcpy,mmap,wasmtime keep=0 net,wasmtime keep=64K net,wasmtime keep=all net", names, ",")
+}
+
 field("bench") != "cycle" || field("status") != "measured" || field("random") == 1 || field("reads") > 0 || field("images") > 1 { next }
-field("kind") == "subtracted" || field("contender") ~ /^wasmtime/ && field("contender") !~ / net$/ || field("contender") ~ / again$/ { next }
 
 {
     x = ""
@@ -23,8 +28,6 @@ field("kind") == "subtracted" || field("contender") ~ /^wasmtime/ && field("cont
     if (x == "")
         next
     name = field("contender")
-    if (!(name in n))
-        names[++n_names] = name
     xs[name, ++n[name]] = x + 0
     rows[name, n[name]] = x " " field("ns") / 1000 " " field("ns_q1") / 1000 " " field("ns_q3") / 1000
 }
@@ -32,14 +35,19 @@ field("kind") == "subtracted" || field("contender") ~ /^wasmtime/ && field("cont
 END {
     for (i = 1; i <= n_names; i++) {
         name = names[i]
+        if (!n[name])
+            continue
         for (j = 2; j <= n[name]; j++)
             for (k = j; k > 1 && xs[name, k - 1] > xs[name, k]; k--) {
                 t = xs[name, k]; xs[name, k] = xs[name, k - 1]; xs[name, k - 1] = t
                 t = rows[name, k]; rows[name, k] = rows[name, k - 1]; rows[name, k - 1] = t
             }
-        printf "\"%s\"\n", name
-        for (j = 1; j <= n[name]; j++)
+        printf "\"%s\" %d\n", name, i
+        for (j = 1; j <= n[name]; j++) {
+            if (plot == "threads" && j > 1 && xs[name, j] - xs[name, j - 1] > 1)
+                print "" # the line ends here
             print rows[name, j]
+        }
         printf "\n\n"
     }
 }

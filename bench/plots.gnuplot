@@ -8,11 +8,13 @@ set key outside right center
 set style data yerrorlines
 set pointsize 0.5
 n = system("grep -c '^\"' '".data."'") + 0
-# The pool in strong lines, the floor in black, the others thin.
-name(i) = system("sed -n '/^\"/p' '".data."' | sed -n ".(i + 1)."p | tr -d '\"'")
-width(i) = name(i)[1:7] eq "cowpool" ? 2 : 1
-shade(i) = name(i) eq "floor" ? 0x000000 : name(i) eq "cowpool" ? 0xd00000 : name(i)[1:7] eq "cowpool" ? 0xe08000 + 9 * i : \
-    name(i)[1:8] eq "wasmtime" ? 0x8000a0 + 2000 * i : 0x0060a0 + 700 * i
+head(i) = system("grep '^\"' '".data."' | sed -n ".(i + 1)."p")
+name(i) = system("echo '".head(i)."' | cut -d'\"' -f2")
+number(i) = int(word(head(i), words(head(i))))
+# The floor black, the pool in strong lines and warm colours; wasmtime violet, the others blue and green.
+array shades[15] = [0x000000, 0xd00000, 0xff9000, 0xe0c000, 0xd06090, 0x80c0ff, 0x0050d0, 0x00d0d0, 0x008080, 0x40a000, 0x006000, 0x90c060, 0x9000c0, 0xb060e0, 0xd0a0f0]
+shade(i) = shades[number(i)]
+width(i) = number(i) == 2 ? 3 : number(i) <= 5 ? 2 : 1
 if (plot_of eq "dirty") {
     set title "image of 1 MiB, 1 thread, no growth"
     set xlabel "pages written in place"
@@ -34,5 +36,4 @@ if (plot_of eq "slots") {
     set xrange [0.7:15000]
     at(x) = x
 }
-dash(i) = name(i)[1:7] eq "cowpool" || name(i) eq "floor" ? 1 : 2
-plot for [i = 0:n - 1] data index i using (at($1)):2:3:4 title name(i) lw width(i) lc rgb shade(i) dt dash(i)
+plot for [i = 0:n - 1] data index i using (at($1)):2:3:4 title name(i) lw width(i) lc rgb shade(i)

@@ -189,6 +189,82 @@ function print_slots(image_bytes, threads, act,   i, j, n, name, table, row, lis
     }
 }
 
+# ---- what the pool is to reach ----
+
+# The cost of NAME in the table of so many threads, and of how many slots the cells are.
+function cost_of(name, image_bytes, threads, act,   slots) {
+    slots = image_bytes > 1048576 ? 8 : 32
+    return ((slots "/" image_bytes "/" threads), name, act) in cost ? cost[slots "/" image_bytes "/" threads, name, act] : 0
+}
+
+# held(TITLE, RATIO, MOST, WHERE): a cell in which it is reached if the ratio is at most that
+function held(title, ratio, most, where) {
+    if (!(title in n_held))
+        targets[++n_targets] = title
+    n_tried[title]++
+    n_held[title] += ratio <= most
+    if (n_tried[title] == 1 || ratio / most > worst[title]) {
+        worst[title] = ratio / most
+        worst_at[title] = short(ratio) "x, at most " short(most) "x: " where
+    }
+}
+
+function weigh(image_bytes, threads, act,   pool, where, other, floor) {
+    pool = cost_of("cowpool", image_bytes, threads, act)
+    if (!pool)
+        return
+    where = size_name(image_bytes) ", " act ", " threads (threads == 1 ? " thread" : " threads")
+    floor = cost_of("floor", image_bytes, threads, act)
+    other = cost_of("scan+memcpy", image_bytes, threads, act)
+    if (act ~ /^[0-9]+$/ && image_bytes <= 1048576 && floor > 0)
+        held("in place, up to 1 MiB: 4 times the floor, or 2.5 us", pool / floor, 2500 / floor > 4 ? 2500 / floor : 4, where)
+    if (act ~ /^[0-9]+$/ && image_bytes > 1048576 && other > 0)
+        held("in place, 16 MiB: 1.2 times one scan and the copies", pool / other, 1.2, where)
+    other = cost_of("madvise+mprotect", image_bytes, threads, act)
+    if (act == "16" && image_bytes <= 1048576 && other > 0)
+        held("in place, 16 pages: " (image_bytes == 65536 ? 15 : 7) " times as fast as madvise+mprotect, " size_name(image_bytes), pool / other, image_bytes == 65536 ? 1 / 15 : 1 / 7, where)
+    if (act ~ /^[0-9]+ g1$/ && threads == 2 && image_bytes <= 1048576 && other > 0)
+        held("grown by a page, 2 threads: 5 times as fast as madvise+mprotect", pool / other, 1 / 5, where)
+    other = best(((image_bytes > 1048576 ? 8 : 32) "/" image_bytes "/" threads), act, "fixed")
+    if (other > 0)
+        held("within 1.5 times of the best fixed mode", pool / other, 1.5, where " (" best_name ")")
+    other = cost_of("cowpool", image_bytes, 1, act)
+    if (threads == 2 && other > 0)
+        held("2 threads do 1.8 times the work of 1", pool / other, 2 / 1.8, where)
+    other = least_of("wasmtime .* net", image_bytes, threads, act)
+    if (other > 0)
+        held("faster than wasmtime, net", pool / other, 1, where " (" best_name ")")
+}
+
+function least_of(regex, image_bytes, threads, act,   i, name, x, least) {
+    least = 0
+    for (i = 1; i <= counts["contenders"]; i++) {
+        name = lists["contenders", i]
+        x = name ~ regex ? cost_of(name, image_bytes, threads, act) : 0
+        if (x > 0 && (!least || x < least)) {
+            least = x
+            best_name = name
+        }
+    }
+    return least
+}
+
+function print_targets(   i, j, table, title) {
+    for (i = 1; i <= counts["tables"]; i++) {
+        table = lists["tables", i]
+        if (split(table, part, "/") == 3 && part[1] == (part[2] > 1048576 ? 8 : 32))
+            for (j = 1; j <= counts["acts" table]; j++)
+                weigh(part[2] + 0, part[3], lists["acts" table, j])
+    }
+    if (!n_targets)
+        return
+    print "\nWhat the pool as it comes is to reach: in so many of the cells; the worst one (cowpool, as a multiple of what it is compared with)"
+    for (i = 1; i <= n_targets; i++) {
+        title = targets[i]
+        printf "%-66s%4d of %-4d%s\n", title, n_held[title], n_tried[title], worst_at[title]
+    }
+}
+
 END {
     print machine
     print ""
@@ -213,6 +289,7 @@ END {
         print_slots(65536, i, "1")
         print_slots(65536, i, "1 g1")
     }
+    print_targets()
     print ""
     print "Slots: to make one; the first instantiate in it; a lease of each, all at once, 16 pages written; KiB that an idle one holds, and trimmed"
     for (i = 1; i <= counts["pools"]; i++) {
