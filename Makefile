@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules bench format tidy clean help
+.PHONY: all deps check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules peers bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules bench format tidy: deps
+all check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules peers bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -48,6 +48,9 @@ coverage:
 
 modules:
 	@.ci/modules.sh
+
+peers:
+	@.ci/peers.sh
 
 bench:
 	@bench/bench.sh
@@ -88,5 +91,6 @@ help:
 	@echo '                                   the pool under the real machine: swap, KSM, mlock, limits, a full tmpfs'
 	@echo 'make coverage                      what the tests run of impl/: build/coverage/index.html'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
-	@echo 'make bench [QUICK=1]               speed of the pool, as ratios; build/bench/results.json'
+	@echo 'make peers                         fetch what the benchmark compares with: the library of wasmtime'
+	@echo 'make bench [QUICK=1]               speed of pool and rig against peers and floor; build/bench/results.json (bench/README.md)'
 	@echo 'make format, make tidy, make clean lay out the C files; run clang-tidy; remove build/'

@@ -18,9 +18,9 @@ can() {
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
-capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git gdb wabt afl)
+capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git gdb wabt afl gnuplot)
 # What only one verb needs, and not every system has, must not keep anybody from the rest.
-is_optional() { [[ $1 == afl || $1 == coverage || $1 == gdb ]]; }
+is_optional() { [[ $1 == afl || $1 == coverage || $1 == gdb || $1 == gnuplot ]]; }
 
 # packages MANAGER CAPABILITY: what to ask that package manager for
 packages() {
@@ -37,6 +37,8 @@ packages() {
         symbolizer:* | coverage:*) echo llvm ;;
         clang-*:dnf) echo clang-tools-extra ;;
         clang-*:pacman) echo clang ;;
+        gnuplot:apt) echo gnuplot-nox ;;
+        gnuplot:dnf) echo gnuplot-minimal ;;
         *) echo "$2" ;;
     esac
 }
@@ -101,4 +103,4 @@ echo "deps: cannot install ${missing[*]} from here; type: $by_hand" >&2
 for capability in "${missing[@]}"; do
     is_optional "$capability" || exit 2
 done
-echo "deps: everything else is there; without afl there is no ENGINE=afl, without coverage no make coverage, without gdb no lockstep run --gdb"
+echo "deps: everything else is there; without afl there is no ENGINE=afl, without coverage no make coverage, without gdb no lockstep run --gdb, without gnuplot no plots"

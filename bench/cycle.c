@@ -187,20 +187,31 @@ static const char *why_of(const struct run *run)
     return NULL;
 }
 
-/* Every slot is used some times, so that nothing is cold and whatever learns has learnt. Returns how many cycles fill a batch. */
-static unsigned warm(struct run *run)
+/* How many cycles of a thread it takes until nothing is cold: every slot some times, the pool's oftener, since it learns; and where other
+ * pages are written each time, so often that what stays resident is. */
+static unsigned count_warm(const struct run *run)
 {
     const struct bench_work *work = &run->world->work;
-    const unsigned n_leases = run->contender->kind == BENCH_POOL ? 8 : 2;
-    const unsigned enough = n_leases * (work->n_slots / work->n_threads + 1) * work->n_images;
+    const uint64_t n_slots = (work->n_slots / work->n_threads + 1) * work->n_images;
+    uint64_t n_leases = run->contender->kind == BENCH_POOL ? 8 : 2;
+    if (work->is_random)
+        n_leases += 3 * work->image_bytes / run->world->page_bytes / work->n_dirty;
+    return (unsigned)(n_leases * n_slots);
+}
+
+/* Returns how many cycles fill a batch. */
+static unsigned warm(struct run *run)
+{
+    const unsigned enough = count_warm(run);
+    const double most_seconds = run->schedule->warm_seconds * (run->world->work.is_random ? 5 : 1);
     const uint64_t begin = bench_nanoseconds();
     unsigned n_done = 0;
     double ns = 1;
-    for (unsigned n = 4; ns >= 0; n = n < MAX_CYCLES / 2 ? 2 * n : MAX_CYCLES) {
+    for (unsigned n = LEAST_CYCLES; ns >= 0; n = n < MAX_CYCLES / 2 ? 2 * n : MAX_CYCLES) {
         ns = run_batch(run, 0, n);
         n_done += n;
         const double seconds = 1e-9 * (double)(bench_nanoseconds() - begin);
-        if ((n_done >= enough && seconds > run->schedule->batch_seconds) || seconds > run->schedule->warm_seconds)
+        if ((n_done >= enough && seconds > run->schedule->batch_seconds) || seconds > most_seconds)
             break;
     }
     const double fitting = 1e9 * run->schedule->batch_seconds / (ns > 1 ? ns : 1);

@@ -20,6 +20,11 @@ static const char *floor_open(const struct bench_contender *contender, const str
     for (unsigned i = 0; !why && i < slots->n_slots; i++)
         if (mprotect(bench_slot_base(slots, i) + world->work.image_bytes, grown_most_bytes, PROT_READ | PROT_WRITE))
             why = bench_why("mprotect");
+    for (unsigned i = 0; !why && world->work.is_random && i < slots->n_slots; i++) {
+        volatile uint8_t *base = bench_slot_base(slots, i);
+        for (uint64_t at = 0; at < world->work.image_bytes; at += world->page_bytes)
+            base[at] = base[at]; /* its own from now on, whichever pages are to come */
+    }
     *ret_state = slots;
     return why;
 }
