@@ -59,6 +59,12 @@ field("bench") == "cycle" {
     # Cells that differ in the slots only have a table of their own, too.
     act = images > 1 ? size_name(field("image_bytes")) ", " field("slots") (field("slots") == 1 ? " slot" : " slots") : act_name()
     once("tables", table)
+    if (images == 1 && !((table, act) in listed)) {
+        listed[table, act] = 1
+        where = field("image_bytes") "/" field("threads")
+        if (++n_acts[table] > n_acts[main_table[where]])
+            main_table[where] = table # of this image and so many threads, the one with the most to compare
+    }
     once("acts" table, act)
     once("contenders", name)
     kinds[name] = field("kind")
@@ -191,10 +197,9 @@ function print_slots(image_bytes, threads, act,   i, j, n, name, table, row, lis
 
 # ---- what the pool is to reach ----
 
-# The cost of NAME in the table of so many threads, and of how many slots the cells are.
-function cost_of(name, image_bytes, threads, act,   slots) {
-    slots = image_bytes > 1048576 ? 8 : 32
-    return ((slots "/" image_bytes "/" threads), name, act) in cost ? cost[slots "/" image_bytes "/" threads, name, act] : 0
+function cost_of(name, image_bytes, threads, act,   table) {
+    table = main_table[image_bytes "/" threads]
+    return (table, name, act) in cost ? cost[table, name, act] : 0
 }
 
 # held(TITLE, RATIO, MOST, WHERE): a cell in which it is reached if the ratio is at most that
@@ -225,7 +230,7 @@ function weigh(image_bytes, threads, act,   pool, where, other, floor) {
         held("in place, 16 pages: " (image_bytes == 65536 ? 15 : 7) " times as fast as madvise+mprotect, " size_name(image_bytes), pool / other, image_bytes == 65536 ? 1 / 15 : 1 / 7, where)
     if (act ~ /^[0-9]+ g1$/ && threads == 2 && image_bytes <= 1048576 && other > 0)
         held("grown by a page, 2 threads: 5 times as fast as madvise+mprotect", pool / other, 1 / 5, where)
-    other = best(((image_bytes > 1048576 ? 8 : 32) "/" image_bytes "/" threads), act, "fixed")
+    other = best(main_table[image_bytes "/" threads], act, "fixed")
     if (other > 0)
         held("within 1.5 times of the best fixed mode", pool / other, 1.5, where " (" best_name ")")
     other = cost_of("cowpool", image_bytes, 1, act)
@@ -252,7 +257,7 @@ function least_of(regex, image_bytes, threads, act,   i, name, x, least) {
 function print_targets(   i, j, table, title) {
     for (i = 1; i <= counts["tables"]; i++) {
         table = lists["tables", i]
-        if (split(table, part, "/") == 3 && part[1] == (part[2] > 1048576 ? 8 : 32))
+        if (split(table, part, "/") == 3 && main_table[part[2] "/" part[3]] == table)
             for (j = 1; j <= counts["acts" table]; j++)
                 weigh(part[2] + 0, part[3], lists["acts" table, j])
     }
@@ -272,10 +277,9 @@ END {
     print "gN: grown by N Wasm pages, one host page of each written. Medians of rounds in turns; ± half the distance of the quartiles."
     for (i = 1; i <= counts["tables"]; i++) {
         table = lists["tables", i]
-        # Where little but the slots differs: below.
-        if (counts["acts" table] < 3 && table != "alternating")
-            continue
         split(table, part, "/")
+        if (table != "alternating" && main_table[part[2] "/" part[3]] != table)
+            continue # it differs in the slots: below
         print ""
         print table == "alternating" ? "two images in turn, 1 page written, 1 thread (in 1 slot each lease finds the other's: a module switch; there the floor maps the image, too)" : \
             "image " size_name(part[2]) ", " part[3] (part[3] == 1 ? " thread, " : " threads, ") part[1] " slots"
