@@ -260,10 +260,10 @@ static void visit_all(struct tour *tour)
 static int read_options(int argc, char **argv, struct options *options)
 {
     *options = (struct options){.size = BENCH_FULL, .json = stdout, .without_reset = getenv("BENCH_WITHOUT_RESET")};
-    for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!value)
-            return -1;
+    if (argc % 2 == 0)
+        return -1;
+    for (int i = 1; i < argc; i += 2) {
+        const char *value = argv[i + 1];
         if (strcmp(argv[i], "--json") == 0) {
             options->json = fopen(value, "we");
             if (!options->json)
@@ -282,7 +282,6 @@ static int read_options(int argc, char **argv, struct options *options)
         } else {
             return -1;
         }
-        i++;
     }
     if (options->schedule.n_rounds > BENCH_MAX_ROUNDS)
         return -1;
