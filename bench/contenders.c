@@ -23,8 +23,9 @@ const char *bench_why_result(const char *what, int result)
     return words;
 }
 
-/* The modes, as numbers: one that this pool has not is skipped, with the pool's word for it. */
-enum { UNNAMED = -1, TRUNCATE = 0, PROTECT, GUARD, DISCARD = 0, COPYBACK, DEFERRED, ADAPTIVE };
+/* The modes of reset, as numbers: one that this pool has not is skipped, with the pool's word for it. */
+enum { UNNAMED = -1, DISCARD = COW_RESET_DISCARD, COPYBACK = 1, DEFERRED = 2, ADAPTIVE = 3 };
+enum { TRUNCATE = COW_GROWTH_TRUNCATE, PROTECT = COW_GROWTH_PROTECT, GUARD = COW_GROWTH_GUARD };
 
 #define POOL(name, growth, reset, what)                                                                                \
     {                                                                                                                  \

@@ -111,11 +111,6 @@ static const char *uffd_open(const struct bench_contender *contender, const stru
         why = open_server(uffd, &uffd->servers[i]);
     for (unsigned i = 0; !why && i < uffd->slots.n_slots; i++)
         why = open_slot(uffd, i);
-    for (unsigned i = 0; !why && i < world->work.n_threads; i++) {
-        uffd->servers[i].is_running = !pthread_create(&uffd->servers[i].thread, NULL, serve, &uffd->servers[i]);
-        if (!uffd->servers[i].is_running)
-            why = "pthread_create failed";
-    }
     return why;
 }
 
@@ -123,7 +118,13 @@ static const char *uffd_open(const struct bench_contender *contender, const stru
 static const char *uffd_instantiate(void *state, struct bench_lease *lease)
 {
     struct uffd *uffd = state;
+    struct server *server = &uffd->servers[lease->thread];
     const unsigned image = lease->image;
+    if (!server->is_running) { /* by the thread that it is to serve: it stays on its processor */
+        server->is_running = !pthread_create(&server->thread, NULL, serve, server);
+        if (!server->is_running)
+            return "pthread_create failed";
+    }
     lease->image = 0; /* what the slots were made with, and stay */
     const char *why = bench_slots_take(&uffd->slots, lease);
     lease->image = image;

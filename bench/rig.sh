@@ -40,7 +40,7 @@ for programs in "$dir"/*.{full,quiet,final}; do
     name=${programs##*/}
     # Where something else stands before memcmp, as in builds with sanitizers, nothing is told.
     told=$(LD_PRELOAD="$build/count_memcmp.so" "$build/lockstep" run --in-process "$programs" 2>&1 >/dev/null | grep '^memcmp ' || true)
-    if [[ -z $told ]]; then
+    if [[ -z $told || $told == "memcmp 0 "* ]]; then
         printf '{"bench":"rig","unit":"%s","observe":"%s","status":"skipped","reason":"in this build memcmp cannot be counted"}\n' "${name%.*}" "${name#*.}"
         continue
     fi
