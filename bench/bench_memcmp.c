@@ -19,8 +19,10 @@ int main(int argc, char **argv)
     uint8_t *left = calloc(1, size + 1), *right = calloc(1, size + 1);
     int (*volatile compare)(const void *, const void *, size_t) = memcmp; /* not to be optimised away */
     int sum = 0;
-    if (!left || !right)
-        return fputs("bench_memcmp: no memory\n", stderr), 2;
+    if (!left || !right) {
+        fputs("bench_memcmp: no memory\n", stderr);
+        exit(2);
+    }
     memset(left, 1, size);
     memset(right, 1, size);
     for (unsigned i = 0; i < N_ROUNDS; i++) {

@@ -71,9 +71,7 @@ struct bench_contender {
         BENCH_PEER,    /* anybody else's way */
         BENCH_NO_PEER, /* a figure that is subtracted from another one */
     } kind;
-    const char *what;      /* a sentence */
-    const char *net_of;    /* its figure counts less the one of the contender of that name */
-    int needs_whole_queue; /* it puts work off: a round is to have so many cycles that all of it is in the figure */
+    const char *net_of; /* its figure counts less the one of the contender of that name */
 };
 
 struct bench_peer {

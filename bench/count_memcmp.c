@@ -5,9 +5,9 @@
 
 static unsigned long long n_calls, n_bytes;
 
-int memcmp(const void *left, const void *right, size_t n)
+int memcmp(const void *s1, const void *s2, size_t n)
 {
-    const unsigned char *a = left, *b = right;
+    const unsigned char *a = s1, *b = s2;
     n_calls++;
     n_bytes += n;
     for (; n; n--, a++, b++)

@@ -192,7 +192,7 @@ static const char *why_of(const struct run *run)
 static unsigned count_warm(const struct run *run)
 {
     const struct bench_work *work = &run->world->work;
-    const uint64_t n_slots = (work->n_slots / work->n_threads + 1) * work->n_images;
+    const uint64_t n_slots = (uint64_t)(work->n_slots / work->n_threads + 1) * work->n_images;
     uint64_t n_leases = run->contender->kind == BENCH_POOL ? 8 : 2;
     if (work->is_random)
         n_leases += 3 * work->image_bytes / run->world->page_bytes / work->n_dirty;
@@ -250,11 +250,11 @@ static double undisturbed_batch(struct run *run, unsigned n_cycles)
     }
 }
 
-/* As many batches as it takes to be fair to who puts work off, each short enough to be left alone by the scheduler. */
+/* As many batches as it takes to have in the figure what some modes of the pool put off, each short enough to be left alone by the scheduler. */
 static void take_round(struct run *run, unsigned n_cycles)
 {
     struct bench_result *result = run->result;
-    const unsigned n_batches = run->contender->needs_whole_queue ? (WHOLE_QUEUE + n_cycles - 1) / n_cycles : 1;
+    const unsigned n_batches = run->contender->kind == BENCH_POOL ? (WHOLE_QUEUE + n_cycles - 1) / n_cycles : 1;
     double sum = 0;
     for (unsigned i = 0; i < n_batches; i++) {
         const double ns = undisturbed_batch(run, n_cycles);

@@ -51,7 +51,7 @@ const char *bench_plan_open(struct bench_plan *plan, const struct bench_world *w
         for (unsigned i = 0; i < work->n_dirty; i++)
             plan->dirty[i] = byte_of_page(world, i * n_pages / work->n_dirty);
     for (unsigned i = 0; i < work->n_reads; i++) /* half way to the next page that is written, where there is one */
-        plan->reads[i] = byte_of_page(world, (2 * i + 1) * n_pages / (2 * work->n_reads));
+        plan->reads[i] = byte_of_page(world, (2 * (uint64_t)i + 1) * n_pages / (2 * (uint64_t)work->n_reads));
     return NULL;
 }
 

@@ -37,7 +37,7 @@ check "each row is measured, or skipped with the reason" each_is_measured_or_say
 # ---- every contender in every cell ----
 # The names as the table of contenders has them, and what is left of those from which something is subtracted.
 names() {
-    grep -oE '^    (\{|POOL\()"[^"]+"' bench/contenders.c | sed -E 's/.*"(.*)"/\1/'
+    grep -oE '^    \{"[^"]+"' bench/contenders.c | sed -E 's/.*"(.*)"/\1/'
     grep -oE '^    \{"wasmtime keep=[^"]+"' bench/contenders.c | sed -E 's/.*"(.*)"/\1 net/'
 }
 names | sort >"$dir/names"
