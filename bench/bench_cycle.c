@@ -72,12 +72,13 @@ static void print_row(FILE *out, const struct bench_work *work, const struct ben
     if (!samples)
         die("a result", strerror(ENOMEM));
     fprintf(out,
-            "{\"bench\":\"cycle\",\"contender\":\"%s\",\"kind\":\"%s\",\"image_bytes\":%ju,\"dirty_pages\":%u,"
+            "{\"bench\":\"cycle\",\"contender\":\"%s\",\"kind\":\"%s\",\"bounds\":%d,\"image_bytes\":%ju,\"dirty_"
+            "pages\":%u,"
             "\"random\":%d,\"reads\":%u,"
             "\"grown_wasm_pages\":%u,\"threads\":%u,\"slots\":%u,\"images\":%u,\"status\":\"%s\"",
-            contender->name, bench_kind_name(contender->kind), (uintmax_t)work->image_bytes, work->n_dirty,
-            work->is_random, work->n_reads, work->n_grown, work->n_threads, work->n_slots, work->n_images,
-            bench_status_name(result->status));
+            contender->name, bench_kind_name(contender->kind), contender->peer->has_bounds,
+            (uintmax_t)work->image_bytes, work->n_dirty, work->is_random, work->n_reads, work->n_grown, work->n_threads,
+            work->n_slots, work->n_images, bench_status_name(result->status));
     if (result->status == BENCH_MEASURED) {
         for (unsigned i = 0; i < result->n_samples; i++)
             samples[i] = result->samples[i];

@@ -68,6 +68,7 @@ field("bench") == "cycle" {
     once("acts" table, act)
     once("contenders", name)
     kinds[name] = field("kind")
+    bounds[name] = field("bounds")
     if (field("status") == "measured") {
         cost[table, name, act] = field("ns") + 0
         shown[table, name, act] = with_spread(field("ns"), field("ns_q1"), field("ns_q3"))
@@ -96,16 +97,21 @@ field("bench") == "rig" {
         : "  " field("status") ": " field("reason"))
 }
 
-# best(TABLE, ACT, WHICH): the least of the peers, or of the pool's fixed modes; its name in best_name. Of wasmtime what is left
-# when the module without a memory is subtracted.
+# Whether NAME is one of WHICH: peers, peers with bounds, or the pool's fixed modes. Of wasmtime counts what is left when the module
+# without a memory is subtracted.
+function is_one_of(name, which) {
+    if (which == "fixed")
+        return name ~ /^cowpool .*\+(discard|copyback|deferred)$/
+    return kinds[name] == "peer" && (name !~ /^wasmtime/ || name ~ / net$/) && (which == "peer" || bounds[name] == 1)
+}
+
+# The least of them; its name in best_name.
 function best(table, act, which,   i, name, least) {
     least = -1
     best_name = ""
     for (i = 1; i <= counts["contenders"]; i++) {
         name = lists["contenders", i]
-        if (!((table, name, act) in cost) || (which == "peer" ? kinds[name] != "peer" || name ~ /^wasmtime/ && name !~ / net$/ : name !~ /^cowpool .*\+(discard|copyback|deferred)$/))
-            continue
-        if (least < 0 || cost[table, name, act] < least) {
+        if ((table, name, act) in cost && is_one_of(name, which) && (least < 0 || cost[table, name, act] < least)) {
             least = cost[table, name, act]
             best_name = name
         }
@@ -123,19 +129,20 @@ function ratio_row(table, title, which,   i, act, of, row) {
     print row
 }
 
-function name_row(table,   i, act, row) {
+function name_row(table, which,   i, row) {
     row = sprintf("%-27s", "  which is")
     for (i = 1; i <= counts["acts" table]; i++) {
-        best(table, lists["acts" table, i], "peer")
-        sub(/madvise\+/, "", best_name)
-        sub(/wasmtime /, "wt ", best_name)
-        row = row pad(substr(best_name, 1, width - 1), width)
+        best(table, lists["acts" table, i], which)
+        gsub(/madvise\+| net$|\+memcpy$/, "", best_name)
+        sub(/wasmtime keep=/, "wasmt. ", best_name)
+        sub(/ keep=/, " ", best_name)
+        row = row pad(best_name, width)
     }
     print row
 }
 
 function print_table(table, what,   i, j, name, act, row, is_empty) {
-    width = table == "alternating" ? 18 : 12
+    width = table == "alternating" ? 18 : 13
     row = sprintf("%-27s", what == "tail" ? "us, p99" : "us")
     for (j = 1; j <= counts["acts" table]; j++)
         row = row pad(lists["acts" table, j], width)
@@ -159,7 +166,9 @@ function print_table(table, what,   i, j, name, act, row, is_empty) {
         return
     ratio_row(table, "cowpool / floor", "floor")
     ratio_row(table, "cowpool / best peer", "peer")
-    name_row(table)
+    name_row(table, "peer")
+    ratio_row(table, "cowpool / best bounded peer", "bounded")
+    name_row(table, "bounded")
     ratio_row(table, "cowpool / best fixed mode", "fixed")
 }
 

@@ -44,7 +44,7 @@ names | sort >"$dir/names"
 check "there are contenders" test "$(wc -l <"$dir/names")" -ge 20
 # cells: "CELL<tab>CONTENDER"
 rows "$results" | grep '"bench":"cycle"' |
-    sed -E 's/.*"contender":"([^"]*)","kind":"[^"]*",(.*),"status".*/\2\t\1/' >"$dir/cells"
+    sed -E 's/.*"contender":"([^"]*)","kind":"[^"]*","bounds":[01],(.*),"status".*/\2\t\1/' >"$dir/cells"
 cut -f 1 "$dir/cells" | sort -u >"$dir/cell_names"
 check "cells with and without growth, by 1 and 2 threads, and of two images" test "$(wc -l <"$dir/cell_names")" = 6
 all_in_each_cell() {
