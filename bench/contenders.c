@@ -23,9 +23,14 @@ const char *bench_why_result(const char *what, int result)
     return words;
 }
 
-/* The modes of reset, as numbers: one that this pool has not is skipped, with the pool's word for it. */
-enum { UNNAMED = -1, DISCARD = COW_RESET_DISCARD, COPYBACK = 1, DEFERRED = 2, ADAPTIVE = 3 };
+enum { UNNAMED = -1 };
 enum { TRUNCATE = COW_GROWTH_TRUNCATE, PROTECT = COW_GROWTH_PROTECT, GUARD = COW_GROWTH_GUARD };
+enum {
+    DISCARD = COW_RESET_DISCARD,
+    COPYBACK = COW_RESET_COPYBACK,
+    DEFERRED = COW_RESET_DEFERRED,
+    ADAPTIVE = COW_RESET_ADAPTIVE
+};
 
 const struct bench_contender bench_contenders[] = {
     {"floor", &bench_floor, {0}, BENCH_FLOOR, NULL},

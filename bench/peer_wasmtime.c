@@ -78,8 +78,12 @@ static struct wt_engine *make_engine(const struct wasmtime *wasmtime, int keep_k
     api->wasmtime_pooling_allocation_config_max_memory_size_set(pooling, most_bytes);
     api->wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(
         pooling, keep_kibibytes < 0 ? most_bytes : (size_t)keep_kibibytes << 10);
+    api->wasmtime_pooling_allocation_config_decommit_batch_size_set(pooling, 1);
     api->wasmtime_pooling_allocation_strategy_set(config, pooling);
     api->wasmtime_pooling_allocation_config_delete(pooling);
+    api->wasmtime_config_memory_reservation_set(config, BENCH_SLOT_BYTES);
+    api->wasmtime_config_memory_guard_size_set(config, BENCH_GUARD_BYTES);
+    api->wasmtime_config_memory_init_cow_set(config, true);
     api->wasmtime_config_parallel_compilation_set(config, false); /* no threads of its own beside what is measured */
     return api->wasm_engine_new_with_config(config);
 }

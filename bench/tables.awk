@@ -119,18 +119,18 @@ function best(table, act, which,   i, name, least) {
     return least
 }
 
-function ratio_row(table, title, which,   i, act, of, row) {
-    row = sprintf("%-27s", title)
+function ratio_row(table, which,   i, act, of, row) {
+    row = sprintf("%-27s", which == "floor" ? "  / floor" : which == "fixed" ? "  / best fixed mode" : "  / best " (which == "peer" ? "peer" : "bounded peer"))
     for (i = 1; i <= counts["acts" table]; i++) {
         act = lists["acts" table, i]
         of = which == "floor" ? cost[table, "floor", act] : best(table, act, which)
-        row = row pad(of > 0 && (table, "cowpool", act) in cost ? short(cost[table, "cowpool", act] / of) "x" : "-", width)
+        row = row pad(of > 0 && (table, subject, act) in cost ? short(cost[table, subject, act] / of) "x" : "-", width)
     }
     print row
 }
 
 function name_row(table, which,   i, row) {
-    row = sprintf("%-27s", "  which is")
+    row = sprintf("%-27s", "    which is")
     for (i = 1; i <= counts["acts" table]; i++) {
         best(table, lists["acts" table, i], which)
         gsub(/madvise\+| net$|\+memcpy$/, "", best_name)
@@ -164,12 +164,13 @@ function print_table(table, what,   i, j, name, act, row, is_empty) {
     }
     if (what == "tail")
         return
-    ratio_row(table, "cowpool / floor", "floor")
-    ratio_row(table, "cowpool / best peer", "peer")
+    print subject
+    ratio_row(table, "floor")
+    ratio_row(table, "peer")
     name_row(table, "peer")
-    ratio_row(table, "cowpool / best bounded peer", "bounded")
+    ratio_row(table, "bounded")
     name_row(table, "bounded")
-    ratio_row(table, "cowpool / best fixed mode", "fixed")
+    ratio_row(table, "fixed")
 }
 
 # Of one act, by the number of slots.
@@ -187,7 +188,7 @@ function print_slots(image_bytes, threads, act,   i, j, n, name, table, row, lis
     printf "\nby the number of slots: image %s, %s, %s\n", size_name(image_bytes), act, threads == 1 ? "1 thread" : threads " threads"
     row = sprintf("%-27s", "us")
     for (j = 1; j <= n; j++)
-        row = row pad(list[j], 12)
+        row = row pad(list[j], 13)
     print row
     for (i = 1; i <= counts["contenders"]; i++) {
         name = lists["contenders", i]
@@ -197,7 +198,7 @@ function print_slots(image_bytes, threads, act,   i, j, n, name, table, row, lis
             table = list[j] "/" image_bytes "/" threads
             if ((table, name, act) in cost)
                 is_empty = 0
-            row = row pad((table, name, act) in cost ? shown[table, name, act] : "-", 12)
+            row = row pad((table, name, act) in cost ? shown[table, name, act] : "-", 13)
         }
         if (!is_empty)
             print row
@@ -224,7 +225,7 @@ function held(title, ratio, most, where) {
 }
 
 function weigh(image_bytes, threads, act,   pool, where, other, floor) {
-    pool = cost_of("cowpool", image_bytes, threads, act)
+    pool = cost_of(subject, image_bytes, threads, act)
     if (!pool)
         return
     where = size_name(image_bytes) ", " act ", " threads (threads == 1 ? " thread" : " threads")
@@ -242,7 +243,7 @@ function weigh(image_bytes, threads, act,   pool, where, other, floor) {
     other = best(main_table[image_bytes "/" threads], act, "fixed")
     if (other > 0)
         held("within 1.5 times of the best fixed mode", pool / other, 1.5, where " (" best_name ")")
-    other = cost_of("cowpool", image_bytes, 1, act)
+    other = cost_of(subject, image_bytes, 1, act)
     if (threads == 2 && other > 0)
         held("2 threads do 1.8 times the work of 1", pool / other, 2 / 1.8, where)
     other = least_of("wasmtime .* net", image_bytes, threads, act)
@@ -272,7 +273,7 @@ function print_targets(   i, j, table, title) {
     }
     if (!n_targets)
         return
-    print "\nWhat the pool as it comes is to reach: in so many of the cells; the worst one (cowpool, as a multiple of what it is compared with)"
+    printf "\nWhat %s is to reach: in so many of the cells; the worst one, as a multiple of what it is compared with\n", subject
     for (i = 1; i <= n_targets; i++) {
         title = targets[i]
         printf "%-66s%4d of %-4d%s\n", title, n_held[title], n_tried[title], worst_at[title]
@@ -280,6 +281,8 @@ function print_targets(   i, j, table, title) {
 }
 
 END {
+    # Whose ratios are shown.
+    subject = "cowpool guard+adaptive" in was_measured ? "cowpool guard+adaptive" : "cowpool"
     print machine
     print ""
     print "Cycles: instantiate, touch, grow, release. Columns: pages written in place (random: other ones each time); rN: N other pages read;"

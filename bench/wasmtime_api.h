@@ -48,6 +48,9 @@ struct wt_extern {
     WT(struct wt_engine *, wasm_engine_new_with_config, (struct wt_config *))                                          \
     WT(void, wasm_engine_delete, (struct wt_engine *))                                                                 \
     WT(void, wasmtime_config_parallel_compilation_set, (struct wt_config *, bool))                                     \
+    WT(void, wasmtime_config_memory_reservation_set, (struct wt_config *, uint64_t))                                   \
+    WT(void, wasmtime_config_memory_guard_size_set, (struct wt_config *, uint64_t))                                    \
+    WT(void, wasmtime_config_memory_init_cow_set, (struct wt_config *, bool))                                          \
     WT(struct wt_pooling *, wasmtime_pooling_allocation_config_new, (void))                                            \
     WT(void, wasmtime_pooling_allocation_config_delete, (struct wt_pooling *))                                         \
     WT(void, wasmtime_pooling_allocation_config_total_core_instances_set, (struct wt_pooling *, uint32_t))             \
