@@ -22,9 +22,9 @@ enum {
     MAX_CYCLES = 4096,
     MAX_SAMPLES_OF_BATCH = BENCH_MAX_SAMPLES / BENCH_MAX_ROUNDS,
     READY_SECONDS = 180,
-    MOST_TRIES = 20,  /* batches' time */
-    LEAST_CYCLES = 4, /* of a batch */
-    WHOLE_QUEUE = 64, /* cycles */
+    MOST_TRIES = 20,                   /* batches' time */
+    LEAST_CYCLES = 4,                  /* of a batch */
+    WHOLE_QUEUE = 2 * COW_QUEUE_SLOTS, /* cycles */
 };
 
 /* ---- in the contender's process ---- */
@@ -250,11 +250,14 @@ static double undisturbed_batch(struct run *run, unsigned n_cycles)
     }
 }
 
-/* As many batches as it takes to have in the figure what some modes of the pool put off, each short enough to be left alone by the scheduler. */
+/* As many batches as it takes to have in the figure what some modes of the pool put off, each short enough to be left alone by the
+ * scheduler. No more can wait than there are slots. */
 static void take_round(struct run *run, unsigned n_cycles)
 {
     struct bench_result *result = run->result;
-    const unsigned n_batches = run->contender->kind == BENCH_POOL ? (WHOLE_QUEUE + n_cycles - 1) / n_cycles : 1;
+    const unsigned twice_all = 2 * run->world->work.n_slots / run->world->work.n_threads;
+    const unsigned whole = run->contender->kind != BENCH_POOL ? 1 : twice_all < WHOLE_QUEUE ? twice_all : WHOLE_QUEUE;
+    const unsigned n_batches = (whole + n_cycles - 1) / n_cycles;
     double sum = 0;
     for (unsigned i = 0; i < n_batches; i++) {
         const double ns = undisturbed_batch(run, n_cycles);
