@@ -64,6 +64,9 @@ progress "images from modules"
 run "$build/bench_image" --rounds "$image_rounds" --json "$part/1" "${modules[@]}" >"$part/images"
 progress "the rig"
 bench/rig.sh "$build" "$rig_programs" "$rig_rounds" >"$part/2" || give_up "bench/rig.sh failed"
+if grep -m 1 '"status":"failed"' "$part/2" >&2; then
+    status=1
+fi
 progress "slots"
 run "$build/bench_slots" --size "$size" --json "$part/3"
 progress "cycles"

@@ -29,19 +29,31 @@ for geometry in page wasm bytes; do
 done
 
 mkdir "$dir/runs"
+# tell STATUS REASON: the row of the programs at hand, which have no figures
+tell() {
+    printf '{"bench":"rig","unit":"%s","observe":"%s","status":"%s","reason":"%s"}\n' "${name%.*}" "${name#*.}" "$1" "${2//\"/}"
+}
+
+# A rig that finds something has other things to do than to be measured.
 for ((round = 0; round < n_rounds; round++)); do
     for programs in "$dir"/*.{full,quiet,final}; do
-        "$build/lockstep" run --json --in-process --repeat 3 "$programs" 2>"$dir/words" | tail -n 1 >>"$dir/runs/${programs##*/}" ||
-            { echo "rig.sh: lockstep run: $(head -n 1 "$dir/words")" >&2 && exit 2; }
+        name=${programs##*/}
+        [[ ! -e $dir/runs/$name.failed ]] || continue
+        "$build/lockstep" run --json --in-process --repeat 3 "$programs" 2>"$dir/words" | tail -n 1 >>"$dir/runs/$name" ||
+            head -n 1 "$dir/words" >"$dir/runs/$name.failed"
     done
 done
 
 for programs in "$dir"/*.{full,quiet,final}; do
     name=${programs##*/}
+    if [[ -e $dir/runs/$name.failed ]]; then
+        tell failed "$(cat "$dir/runs/$name.failed")"
+        continue
+    fi
     # Where something else stands before memcmp, as in builds with sanitizers, nothing is told.
     told=$(LD_PRELOAD="$build/count_memcmp.so" "$build/lockstep" run --in-process "$programs" 2>&1 >/dev/null | grep '^memcmp ' || true)
     if [[ -z $told || $told == "memcmp 0 "* ]]; then
-        printf '{"bench":"rig","unit":"%s","observe":"%s","status":"skipped","reason":"in this build memcmp cannot be counted"}\n' "${name%.*}" "${name#*.}"
+        tell skipped "in this build memcmp cannot be counted"
         continue
     fi
     read -r _ n_calls n_bytes <<<"$told"
