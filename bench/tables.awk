@@ -218,9 +218,12 @@ function held(title, ratio, most, where) {
         targets[++n_targets] = title
     n_tried[title]++
     n_held[title] += ratio <= most
+    where = sprintf("%7sx of %sx  %s", short(ratio), short(most), where)
+    if (ratio > most)
+        missed[title, n_tried[title] - n_held[title]] = where
     if (n_tried[title] == 1 || ratio / most > worst[title]) {
         worst[title] = ratio / most
-        worst_at[title] = short(ratio) "x, at most " short(most) "x: " where
+        worst_at[title] = where
     }
 }
 
@@ -273,10 +276,14 @@ function print_targets(   i, j, table, title) {
     }
     if (!n_targets)
         return
-    printf "\nWhat %s is to reach: in so many of the cells; the worst one, as a multiple of what it is compared with\n", subject
+    printf "\nWhat %s is to reach: in so many of the cells. Below, where not; or where it is closest: what is reached of what is allowed\n", subject
     for (i = 1; i <= n_targets; i++) {
         title = targets[i]
-        printf "%-66s%4d of %-4d%s\n", title, n_held[title], n_tried[title], worst_at[title]
+        printf "%s: %d of %d\n", title, n_held[title], n_tried[title]
+        for (j = 1; j <= n_tried[title] - n_held[title]; j++)
+            print "    missed " missed[title, j]
+        if (n_tried[title] == n_held[title])
+            print "           " worst_at[title]
     }
 }
 
