@@ -23,7 +23,6 @@ const char *bench_why_result(const char *what, int result)
     return words;
 }
 
-enum { UNNAMED = -1 };
 enum { TRUNCATE = COW_GROWTH_TRUNCATE, PROTECT = COW_GROWTH_PROTECT, GUARD = COW_GROWTH_GUARD };
 enum {
     DISCARD = COW_RESET_DISCARD,
@@ -34,9 +33,9 @@ enum {
 
 const struct bench_contender bench_contenders[] = {
     {"floor", &bench_floor, {0}, BENCH_FLOOR, NULL},
-    {"cowpool", &bench_pool, {UNNAMED}, BENCH_POOL, NULL},
-    {"cowpool again", &bench_pool, {UNNAMED}, BENCH_POOL, NULL},
-    {"cowpool reset in place", &bench_pool_in_place, {UNNAMED}, BENCH_POOL, NULL},
+    {"cowpool", &bench_pool, {COW_GROWTH_DEFAULT, COW_RESET_DEFAULT}, BENCH_POOL, NULL},
+    {"cowpool again", &bench_pool, {COW_GROWTH_DEFAULT, COW_RESET_DEFAULT}, BENCH_POOL, NULL},
+    {"cowpool reset in place", &bench_pool_in_place, {COW_GROWTH_DEFAULT, COW_RESET_DEFAULT}, BENCH_POOL, NULL},
     {"cowpool truncate+discard", &bench_pool, {TRUNCATE, DISCARD}, BENCH_POOL, NULL},
     {"cowpool truncate+copyback", &bench_pool, {TRUNCATE, COPYBACK}, BENCH_POOL, NULL},
     {"cowpool truncate+deferred", &bench_pool, {TRUNCATE, DEFERRED}, BENCH_POOL, NULL},

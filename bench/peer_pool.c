@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* cowpool, through its public header. variant: its modes of growth and reset; with variant[0] below zero, those that a configuration
- * gets which names none. bench_pool gives the instance back each time, bench_pool_in_place resets it and goes on with it. */
+/* cowpool, through its public header. variant: its modes of growth and reset. bench_pool gives the instance back each time,
+ * bench_pool_in_place resets it and goes on with it. */
 #include "contender.h"
 
 #include <stdlib.h>
@@ -21,18 +21,16 @@ static const char *pool_open(const struct bench_contender *contender, const stru
     if (!pool)
         return bench_why("calloc");
     *ret_state = pool;
-    struct cow_pool_config config = {
+    const struct cow_pool_config config = {
         .n_slots = world->work.n_slots,
         .max_bytes = BENCH_SLOT_BYTES,
         .guard_bytes = BENCH_GUARD_BYTES,
         .unit_bytes = BENCH_WASM_PAGE_BYTES,
         .n_shards = world->work.n_threads,
+        .growth = (enum cow_growth)contender->variant[0],
+        .reset = (enum cow_reset)contender->variant[1],
         .raise_descriptor_limit = 1,
     };
-    if (contender->variant[0] >= 0) {
-        config.growth = (enum cow_growth)contender->variant[0];
-        config.reset = (enum cow_reset)contender->variant[1];
-    }
     int result = cow_pool_create(&config, &pool->pool);
     if (result != COW_OK)
         return bench_why_result("cow_pool_create", result);

@@ -288,8 +288,7 @@ function print_targets(   i, j, table, title) {
 }
 
 END {
-    # Whose ratios are shown.
-    subject = "cowpool guard+adaptive" in was_measured ? "cowpool guard+adaptive" : "cowpool"
+    subject = "cowpool" # whose ratios are shown
     print machine
     print ""
     print "Cycles: instantiate, touch, grow, release. Columns: pages written in place (random: other ones each time); rN: N other pages read;"
