@@ -187,8 +187,8 @@ static const char *why_of(const struct run *run)
     return NULL;
 }
 
-/* How many cycles of a thread it takes until nothing is cold: every slot some times, the pool's oftener, since it learns; and where other
- * pages are written each time, so often that what stays resident is. */
+/* How many cycles of a thread it takes until nothing is cold, whichever slots it takes: some for each, of the pool more, since it learns; and
+ * where other pages are written each time, so many that what stays resident is. */
 static unsigned count_warm(const struct run *run)
 {
     const struct bench_work *work = &run->world->work;

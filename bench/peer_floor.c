@@ -43,9 +43,10 @@ static const char *floor_grow(void *state, struct bench_lease *lease, unsigned n
 
 static const char *floor_release(void *state, struct bench_lease *lease)
 {
-    const struct bench_slots *slots = state;
+    struct bench_slots *slots = state;
     const struct bench_world *world = slots->world;
     const uint8_t *image = world->images[lease->image];
+    bench_slots_give(slots, lease);
     if (world->without_reset)
         return NULL;
     for (unsigned i = 0; i < world->work.n_dirty; i++) {

@@ -43,9 +43,10 @@ static const char *protect_grow(void *state, struct bench_lease *lease, unsigned
 
 static const char *protect_release(void *state, struct bench_lease *lease)
 {
-    const struct protect *protect = state;
+    struct protect *protect = state;
     const struct bench_world *world = protect->slots.world;
     const uint64_t keep_bytes = protect->keep_bytes, image_bytes = world->work.image_bytes;
+    bench_slots_give(&protect->slots, lease);
     if (world->without_reset)
         return NULL;
     memcpy(lease->base, world->images[lease->image], keep_bytes);

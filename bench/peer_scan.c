@@ -88,9 +88,10 @@ static const char *scan_grow(void *state, struct bench_lease *lease, unsigned n_
 
 static const char *scan_release(void *state, struct bench_lease *lease)
 {
-    const struct scanner *scanner = state;
+    struct scanner *scanner = state;
     const struct bench_world *world = scanner->slots.world;
     const uint64_t image_bytes = world->work.image_bytes, grown_bytes = lease->length_bytes - image_bytes;
+    bench_slots_give(&scanner->slots, lease);
     if (world->without_reset)
         return NULL;
     if (grown_bytes && (madvise(lease->base + image_bytes, grown_bytes, MADV_DONTNEED) ||

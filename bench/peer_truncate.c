@@ -57,8 +57,9 @@ static const char *truncate_grow(void *state, struct bench_lease *lease, unsigne
 
 static const char *truncate_release(void *state, struct bench_lease *lease)
 {
-    const struct bench_slots *slots = state;
+    struct bench_slots *slots = state;
     const uint64_t image_bytes = slots->world->work.image_bytes;
+    bench_slots_give(slots, lease);
     if (slots->world->without_reset)
         return NULL;
     if (madvise(lease->base, image_bytes, MADV_DONTNEED))

@@ -144,8 +144,11 @@ static const char *uffd_grow(void *state, struct bench_lease *lease, unsigned n_
 
 static const char *uffd_release(void *state, struct bench_lease *lease)
 {
-    const struct bench_world *world = ((struct uffd *)state)->slots.world;
+    struct uffd *uffd = state;
+    const struct bench_world *world = uffd->slots.world;
     const uint64_t image_bytes = world->work.image_bytes;
+    lease->image = 0; /* as when it was taken */
+    bench_slots_give(&uffd->slots, lease);
     if (world->without_reset)
         return NULL;
     if (madvise(lease->base, lease->length_bytes, MADV_DONTNEED))
