@@ -218,18 +218,29 @@ static uint64_t window_of(const struct rig_run *run, uint32_t slot, uint64_t pav
     return left < run->geometry.window_bytes ? left : run->geometry.window_bytes;
 }
 
-static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes,
-                          enum rig_slot_state before)
+/* Past E everything is as it was. */
+static bool keeps_rest(const struct rig_slot *slot, uint64_t paved_bytes)
 {
+    return slot->state == RIG_SLOT_IDLE && slot->paved_bytes == paved_bytes;
+}
+
+static void expect_paving(struct rig_run *run, const struct rig_lease *lease, uint64_t paved_bytes,
+                          const struct rig_slot *slot)
+{
+    const enum rig_slot_state before = slot->state;
+    const uint32_t n_runs = lease->image.subject ? lease->image.model->n_runs : 0;
     const bool is_guarded = run->geometry.growth == COW_GROWTH_GUARD && paved_bytes < run->capacity_bytes;
     const uint64_t zero_bytes = paved_bytes + (is_guarded ? run->geometry.window_bytes : 0);
     rig_expect_calls(run, COW_CALL_FTRUNCATE,
                      before == RIG_SLOT_RETIRED && run->geometry.growth == COW_GROWTH_TRUNCATE);
     if (run->capacity_bytes == 0)
         return;
-    rig_expect_calls(run, COW_CALL_MMAP,
-                     (zero_bytes > 0) + (lease->image.subject ? lease->image.model->n_runs : 0) +
-                         (zero_bytes < run->capacity_bytes));
+    if (keeps_rest(slot, paved_bytes)) {
+        rig_expect_calls(run, COW_CALL_MMAP, (paved_bytes > 0) + n_runs);
+        rig_expect_calls(run, COW_CALL_MADVISE, paved_bytes > 0 ? 3 : 0);
+        return;
+    }
+    rig_expect_calls(run, COW_CALL_MMAP, (zero_bytes > 0) + n_runs + (zero_bytes < run->capacity_bytes));
     rig_expect_calls(run, COW_CALL_MADVISE, (before == RIG_SLOT_IDLE ? 3u : 4u) + is_guarded);
 }
 
@@ -298,7 +309,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
     run->counted.n_repaved += slot->state == RIG_SLOT_RETIRED;
     if (!was_warm) {
         unmap_image(run, slot);
-        expect_paving(run, lease, paved_bytes, slot->state);
+        expect_paving(run, lease, paved_bytes, slot);
     }
     *slot = (struct rig_slot){
         .state = RIG_SLOT_LIVE,
@@ -307,7 +318,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
         .image_has_file = lease->image.subject && lease->image.model->n_runs,
         .paved_bytes = paved_bytes,
         .keeps_pages = was_warm && slot->keeps_pages,
-        .window_bytes = was_warm ? slot->window_bytes : window_of(run, lease->slot, paved_bytes),
+        .window_bytes = keeps_rest(slot, paved_bytes) ? slot->window_bytes : window_of(run, lease->slot, paved_bytes),
     };
     check_base(run, lease);
     check_mapping(run, lease);

@@ -63,12 +63,12 @@ void cow_slot_retire(struct cow_slot *slot, const struct cow_geometry *geometry,
 }
 
 /* On the whole capacity, the extension too: a huge page of a file reaches past the file's end, and so would the guest. */
-static int set_attributes(const struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
+static int set_attributes(const struct cow_slot *slot, uint64_t length_bytes, struct cow_sys *sys)
 {
     static const enum cow_advice advices[] = {COW_ADVICE_DONT_FORK, COW_ADVICE_DONT_DUMP, COW_ADVICE_NO_HUGE};
     int result = 0;
     for (size_t i = 0; i < sizeof advices / sizeof *advices && !result; i++)
-        result = cow_sys_madvise(sys, slot->base, geometry->capacity_bytes, advices[i]);
+        result = cow_sys_madvise(sys, slot->base, length_bytes, advices[i]);
     return result;
 }
 
@@ -93,7 +93,18 @@ static int map_all(struct cow_slot *slot, const struct cow_geometry *geometry, s
         result = cow_image_map(slot->image, sys, slot->base);
     if (!result)
         result = cow_growth_map(slot, geometry, sys);
-    return result ? result : set_attributes(slot, geometry, sys); /* (S6) */
+    return result ? result : set_attributes(slot, geometry->capacity_bytes, sys); /* (S6) */
+}
+
+/* For an image of the same E: what lies past it is as it must be (S1), and stays. */
+static int map_initial(const struct cow_slot *slot, struct cow_sys *sys)
+{
+    if (slot->paved_bytes == 0)
+        return 0;
+    int result = cow_sys_map_fixed(sys, slot->base, slot->paved_bytes, COW_MAP_ZERO, -1, 0);
+    if (!result && slot->image)
+        result = cow_image_map(slot->image, sys, slot->base);
+    return result ? result : set_attributes(slot, slot->paved_bytes, sys); /* (S6) */
 }
 
 int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
@@ -104,6 +115,8 @@ int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, st
     int result = cut_out(slot, geometry, sys);
     if (result)
         return result;
+    const bool keeps_rest = slot->state == COW_SLOT_IDLE && slot->paved_bytes == paved_bytes;
+    const uint64_t window_bytes = keeps_rest ? slot->window_bytes : 0;
     forget_image(slot);
     if (slot->state == COW_SLOT_RETIRED && slot->extension_fd >= 0) /* whatever failed, it may be longer than empty */
         result = cow_sys_ftruncate(sys, slot->extension_fd, 0);
@@ -113,7 +126,8 @@ int cow_slot_pave(struct cow_slot *slot, const struct cow_geometry *geometry, st
         slot->paved_bytes = paved_bytes;
         if (image)
             cow_image_ref(image);
-        result = map_all(slot, geometry, sys);
+        slot->window_bytes = window_bytes;
+        result = keeps_rest ? map_initial(slot, sys) : map_all(slot, geometry, sys);
     }
     if (result)
         cow_slot_retire(slot, geometry, sys);
