@@ -60,15 +60,15 @@ static const struct {
     [DOCTOR_WIPEONFORK] = {"MADV_WIPEONFORK", "a child knows that it is one",
                            "Linux 4.14; no pool can be made without"},
     [DOCTOR_GUARD_PRIVATE] = {"MADV_GUARD_INSTALL", "guard pages in private memory",
-                              "Linux 6.13; only growth=guard needs it"},
+                              "Linux 6.13; without it a pool grows with mprotect"},
     [DOCTOR_GUARD_SHARED] = {"MADV_GUARD_INSTALL, files", "guard pages in shared files",
                              "Linux 6.15; nothing needs it today"},
     [DOCTOR_PAGEMAP] = {"/proc/self/pagemap", "says which pages are resident",
                         "observe=quiet cannot run: is /proc mounted, the process dumpable?"},
     [DOCTOR_PAGEMAP_SCAN] = {"PAGEMAP_SCAN", "finds written pages fast",
-                             "Linux 6.7; only reset=copyback of large memories needs it"},
+                             "Linux 6.7; without it only small memories are copied back"},
     [DOCTOR_PROCESS_MADVISE] = {"process_madvise", "discards many ranges in one call",
-                                "Linux 6.13 for oneself; only reset=deferred needs it"},
+                                "Linux 6.13 for oneself; without it slots are cleaned one by one"},
     [DOCTOR_PROCMAP_QUERY] = {"PROCMAP_QUERY", "looks up one mapping fast",
                               "Linux 6.11; without it the rig reads /proc/self/maps, slowly"},
 };
@@ -223,8 +223,9 @@ static bool make_pool(const char *name, const struct cow_pool_config *config, co
     return result == COW_OK;
 }
 
-/* An image, a store, growth, a trap, a reuse: what the pool is for, against the model. */
-static bool run_program(void)
+/* An image, a store, growth, a trap, a reuse: what the pool is for, against the model, in one of its modes. What is wrong goes to
+ * ret_line. */
+static bool run_program(const char *setting, char *ret_line, size_t line_bytes)
 {
     static const char program[] =
         "cowpool-ops 1\npool slots=2 unit=1P probe=all kernel=each\nimage A size=9000\ndata 4090 stamp 16\n"
@@ -234,12 +235,20 @@ static bool run_program(void)
     static const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX};
     struct rig_text_error error;
     struct rig_verdict verdict = {.kind = RIG_UNABLE};
-    if (rig_text_parse(program, sizeof program - 1, &text, &error) == 0)
+    if (rig_text_parse(program, sizeof program - 1, &text, &error) == 0 && rig_world_set(&text.program.world, setting))
         rig_run(&text.program, &options, &verdict);
     free(verdict.report);
-    find("pool", "against the model", verdict.kind == RIG_AGREE ? ANSWER_YES : ANSWER_NO,
-         "look at `lockstep run corpus`", "%s", verdict.kind == RIG_AGREE ? "a small program agrees" : verdict.line);
+    snprintf(ret_line, line_bytes, "%s", verdict.line);
     return verdict.kind == RIG_AGREE;
+}
+
+static bool agrees_with_model(void)
+{
+    char line[sizeof((struct rig_verdict *)NULL)->line];
+    const bool agrees = run_program("reset=discard", line, sizeof line);
+    find("pool", "against the model", agrees ? ANSWER_YES : ANSWER_NO, "look at `lockstep run corpus`", "%s",
+         agrees ? "a small program agrees" : line);
+    return agrees;
 }
 
 static bool examine_pool(void)
@@ -251,7 +260,7 @@ static bool examine_pool(void)
     const bool works = make_pool("a small one", &small, "see the lines above that say no");
     (void)make_pool("two slots of 4 GiB + 4 GiB", &large,
                     "only smaller memories: see RLIMIT_AS and vm.overcommit_memory above");
-    return works && run_program();
+    return works && agrees_with_model();
 }
 
 /* ---- modes ---- */
@@ -261,20 +270,26 @@ static void find_mode(const char *name, bool works, const char *why)
     find("modes", name, works ? ANSWER_YES : ANSWER_NO, NULL, "%s", works ? "works here" : why);
 }
 
-static void find_later(const char *name, bool possible)
+/* without: what it does where the kernel lacks what it is made for; NULL: it has it, or needs nothing. */
+static void try_mode(const char *name, bool works, const char *without)
 {
-    find("modes", name, ANSWER_NO, NULL, "not built yet (this kernel %s)", possible ? "could" : "could not");
+    char line[sizeof((struct rig_verdict *)NULL)->line] = "the pool does not work here";
+    const bool agrees = works && run_program(name, line, sizeof line);
+    find("modes", name, agrees ? ANSWER_YES : ANSWER_NO, NULL, "%s%s%s", agrees ? "works here" : line,
+         agrees && without ? ", but " : "", agrees && without ? without : "");
 }
 
 static void examine_modes(bool works)
 {
-    find_mode("growth=truncate", works, "the pool does not work here");
-    find_later("growth=protect", can[DOCTOR_MEMFD]);
-    find_later("growth=guard", can[DOCTOR_GUARD_PRIVATE]);
-    find_mode("reset=discard", works, "the pool does not work here");
-    find_later("reset=copyback", can[DOCTOR_PAGEMAP]);
-    find_later("reset=deferred", can[DOCTOR_PROCESS_MADVISE]);
-    find_later("reset=adaptive", can[DOCTOR_PAGEMAP]);
+    const char *no_scan = can[DOCTOR_PAGEMAP_SCAN] ? NULL : "only small memories are copied: no PAGEMAP_SCAN";
+    const char *no_batch = can[DOCTOR_PROCESS_MADVISE] ? NULL : "slots are cleaned one by one: no process_madvise";
+    try_mode("growth=truncate", works, NULL);
+    try_mode("growth=protect", works, NULL);
+    try_mode("growth=guard", works, NULL);
+    try_mode("reset=discard", works, NULL);
+    try_mode("reset=copyback", works, no_scan);
+    try_mode("reset=deferred", works, no_batch);
+    try_mode("reset=adaptive", works, no_scan ? no_scan : no_batch);
     find_mode("observe=quiet", works && can[DOCTOR_PAGEMAP],
               works ? "it needs /proc/self/pagemap" : "the pool does not work here");
 }

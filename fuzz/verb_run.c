@@ -2,6 +2,7 @@
 /* lockstep run: replays programs, and says whether pool and model agree. The work is done in a child, so that a crash, a sanitizer's
  * report or a hang becomes exit code 3 with the program's name, whatever else is in the list. */
 #include "child.h"
+#include "doctor.h"
 #include "file_list.h"
 #include "floors.h"
 #include "program_file.h"
@@ -67,6 +68,15 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+static bool kernel_can(enum doctor_feature feature)
+{
+    static bool asked[DOCTOR_N_FEATURES], can[DOCTOR_N_FEATURES];
+    if (!asked[feature])
+        can[feature] = doctor_try(feature) == 0;
+    asked[feature] = true;
+    return can[feature];
+}
+
 /* NULL, or what this machine lacks for it. */
 static const char *unmet_need(const struct rig_text *text)
 {
@@ -74,12 +84,13 @@ static const char *unmet_need(const struct rig_text *text)
     const uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     if (page.n && (page.unit == RIG_UNIT_K ? (uint64_t)page.n << 10 : (uint64_t)page.n) != page_bytes)
         return "another host page";
-    if (text->needs & RIG_NEED_GUARD)
-        return "guard, which is not built yet";
-    if (text->needs & RIG_NEED_SCAN)
-        return "scan, which is not built yet";
-    if (text->needs & RIG_NEED_BATCH)
-        return "batch, which is not built yet";
+    if ((text->needs & RIG_NEED_GUARD || text->program.world.growth == RIG_GROWTH_GUARD) &&
+        !kernel_can(DOCTOR_GUARD_PRIVATE))
+        return "guard: this kernel has no guard markers (Linux 6.13)";
+    if (text->needs & RIG_NEED_SCAN && !kernel_can(DOCTOR_PAGEMAP_SCAN))
+        return "scan: this kernel has no PAGEMAP_SCAN (Linux 6.7)";
+    if (text->needs & RIG_NEED_BATCH && !kernel_can(DOCTOR_PROCESS_MADVISE))
+        return "batch: this kernel has no process_madvise for the process itself (Linux 6.13)";
     return NULL;
 }
 
@@ -111,6 +122,8 @@ static int run_file(const char *path, const struct run_options *options, struct 
     int result = rig_read_program(path, &text, stderr);
     if (result)
         return result;
+    for (unsigned i = 0; i < options->n_settings; i++)
+        (void)rig_world_set(&text.program.world, options->settings[i]);
     const char *unbuilt = rig_program_unbuilt(&text.program), *unmet = unmet_need(&text);
     if (unmet) {
         fprintf(stderr, "SKIPPED %s: needs %s\n", path, unmet);
@@ -121,8 +134,6 @@ static int run_file(const char *path, const struct run_options *options, struct 
         fprintf(stderr, "%s: uses %s, which is not built yet\n", path, unbuilt);
         return 2;
     }
-    for (unsigned i = 0; i < options->n_settings; i++)
-        (void)rig_world_set(&text.program.world, options->settings[i]);
     rig.expect = options->n_settings ? NULL : text.expect;
     rig.trace = options->trace ? stdout : NULL;
     if (options->trace)
