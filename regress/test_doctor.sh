@@ -51,10 +51,10 @@ check "and is named" says "no such option: '--jsno'" message
 check "--help helps" exits 0 "$lockstep" doctor --help
 
 # With few descriptors the pool cannot be made. The loader needs some, a sanitizer's runtime more.
-few() { (ulimit -n 7 && exits 1 "$lockstep" doctor "$@"); }
+few() { (ulimit -n 5 && exits 1 "$lockstep" doctor "$@"); }
 check "without descriptors it exits with 1" few
 cp stdout table
-check "and says that there are too few" says '^  no  RLIMIT_NOFILE +soft 7, hard 7: one descriptor a slot, about 0 slots' table
+check "and says that there are too few" says '^  no  RLIMIT_NOFILE +soft 5, hard 5: one descriptor a slot, about 0 slots' table
 check "and what to do" says 'raise it: ulimit -n' table
 check "and what the pool says" says '^  no  a small one +Too many open files' table
 check "and that no mode works" says '^  no  growth=truncate +the pool does not work here' table
