@@ -25,7 +25,7 @@
  *          of its own aborts.
  *
  * Threads. A pool may be used from any number of threads. An instance, from instantiate to release, belongs to
- *          one thread at a time: calls that name the same instance must not overlap.
+ *          one thread at a time: calls that name the same instance must not overlap. A release may clean slots of others that wait.
  *
  * Caveats. After fork() the child holds no instance: every call there returns COW_FORKED, the slots are
  *          inaccessible, and the address range stays occupied so that nothing else can land in it. (A slot that is lost to errors is
@@ -124,7 +124,7 @@ enum cow_reset {
 
 /* Everything zero but n_slots and max_bytes is a sensible pool. */
 struct cow_pool_config {
-    uint32_t n_slots;     /* 1 .. COW_MAX_SLOTS; each takes one descriptor and at most a handful of mappings */
+    uint32_t n_slots;     /* 1 .. COW_MAX_SLOTS; each takes at most a handful of mappings, and with growth truncate a descriptor */
     uint64_t max_bytes;   /* the largest length of any instance, 0 .. 4 GiB, any byte count */
     uint64_t guard_bytes; /* inaccessible bytes behind each slot and before the first, rounded up to host pages,
                                   at most 16 GiB. 0: none behind a slot, for engines that check every bound in software;
@@ -152,13 +152,14 @@ struct cow_pool_config {
     const struct cow_sys_table *sys; /* the kernel; NULL is Linux. Must outlive the pool */
 };
 
-/* Makes a pool: reserves the address space, opens one memfd per slot, and checks once per process that the
- * kernel restores and removes pages as the pool relies on (always, for a table that is not the built-in one).
- * Returns 0; COW_CONFIG, COW_UNSUPPORTED; COW_KERNEL (the self-test failed); -ENOSYS (no memfd_create);
+/* Makes a pool: reserves the address space, opens one memfd per slot (growth truncate) or up to three descriptors (else), and checks,
+ * once per process and way to grow and reset, that the kernel restores and removes pages as the pool relies on (always, for a
+ * table that is not the built-in one). What a reset can do without is no reason to refuse: cow_stats.n_fell_back tells.
+ * Returns 0; COW_CONFIG, COW_UNSUPPORTED (growth guard was asked for, and there are no guard markers, or memory is locked); COW_KERNEL (the self-test failed); -ENOSYS (no memfd_create);
  * -EMFILE or -ENFILE (descriptors); -ENOMEM (address space, RLIMIT_AS, mappings or heap); any other errno of mmap(2),
  * memfd_create(2), madvise(2). After a failure nothing is left behind. Linear in n_slots.
  * Environment: under strict overcommit (vm.overcommit_memory = 2) creation needs no commit charge, instantiate
- * charges the initial length, which an idle slot keeps until it is taken for something else; under mlockall(2),
+ * charges the initial length, which an idle slot keeps until it is taken for something else (growth protect charges what has grown, guard the window too); under mlockall(2),
  * before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18; older kernels: the reset fails with -EINVAL and the
  * slot is retired); a slot takes at most COW_IMAGE_MAX_RUNS * 2 + 3 mappings of vm.max_map_count, and each shard one
  * that it gives up rather than lose a slot; a process that is not dumpable loses nothing; under a limit on file sizes
