@@ -149,3 +149,58 @@ void rig_matrix_print(FILE *out, const struct rig_matrix *matrix)
     print_pairs(out, matrix);
     print_results(out, matrix);
 }
+
+/* ---- for other tools ---- */
+
+/* "NAME":N, with what stands before it; nothing for 0. */
+static void print_member(FILE *out, const char **separator, const char *name, uint64_t n)
+{
+    if (!n)
+        return;
+    fprintf(out, "%s\"%s\":%ju", *separator, name, (uintmax_t)n);
+    *separator = ",";
+}
+
+static void print_sums(FILE *out, const struct rig_matrix *matrix)
+{
+    unsigned n_pairs = 0, n_states = 0, n_results = 0;
+    for (unsigned before = 0; before < RIG_N_KINDS; before++)
+        for (unsigned kind = 0; kind < RIG_N_KINDS; kind++) {
+            const unsigned n = count_states(matrix->pairs[before][kind]);
+            n_pairs += n > 0;
+            n_states += n;
+        }
+    for (size_t i = 0; i < sizeof matrix->results; i++)
+        n_results += ((const uint8_t *)matrix->results)[i] > 0;
+    fprintf(out, "\"pairs\":%u,\"states\":%u,\"results\":%u", n_pairs, n_states, n_results);
+}
+
+static void print_operation(FILE *out, const struct rig_matrix *matrix, const struct rig_counters *counters,
+                            unsigned kind)
+{
+    const char *separator = "";
+    fprintf(out, "{\"name\":\"%s\",\"results\":{", rig_kind_name[kind]);
+    for (unsigned result = 0; result < RIG_N_RESULTS; result++)
+        print_member(out, &separator, result_name(result), counters->n_results[kind][result]);
+    print_member(out, &separator, "nothing", counters->kinds[kind].n_noop);
+    fputs("},\"followed_by\":{", out);
+    separator = "";
+    for (unsigned next = 0; next < RIG_N_KINDS; next++)
+        print_member(out, &separator, rig_kind_name[next], count_states(matrix->pairs[kind][next]));
+    fputs("}}", out);
+}
+
+void rig_matrix_print_json(FILE *out, const struct rig_matrix *matrix, const struct rig_counters *counters)
+{
+    const char *separator = ",\"operations\":[";
+    fputc('{', out);
+    print_sums(out, matrix);
+    for (unsigned kind = 0; kind < RIG_N_KINDS; kind++) {
+        if (!is_built(kind))
+            continue;
+        fputs(separator, out);
+        print_operation(out, matrix, counters, kind);
+        separator = ",";
+    }
+    fputs("]}", out);
+}

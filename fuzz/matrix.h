@@ -23,4 +23,9 @@ struct rig_matrix {
 /* For people: a table of pairs, with how many states each was seen in, and a table of results. */
 void rig_matrix_print(FILE *out, const struct rig_matrix *matrix);
 
+/* For other tools, one object without a line's end: the sums that the tables for people end with; and of each operation how often it had
+ * which result, or "nothing" to do, and in how many states which others followed it on a slot. */
+struct rig_counters;
+void rig_matrix_print_json(FILE *out, const struct rig_matrix *matrix, const struct rig_counters *counters);
+
 #endif

@@ -195,6 +195,7 @@ static void count(struct rig_run *run, const struct rig_op *op, const struct rig
     kind->n_refused += outcome->kind == RIG_OUTCOME_REFUSED;
     kind->n_trapped += outcome->kind == RIG_OUTCOME_TRAP;
     kind->n_failed += outcome->kind == RIG_OUTCOME_ERROR;
+    counters->n_results[op->kind][rig_result_class(outcome)] += outcome->kind != RIG_OUTCOME_NOOP;
     counters->n_foreign += outcome->kind == RIG_OUTCOME_ERROR && !(run->kernel && run->kernel->n_fired) &&
                            op->kind != RIG_FAULT; /* that one tells of the opening */
 }

@@ -30,6 +30,7 @@ struct rig_counters {
     uint64_t n_unmade;         /* subjects that foreign faults did not let be made */
     uint64_t n_erasing_resets; /* resets and releases that erased at least one byte that differed from the image */
     struct rig_kind_counters kinds[RIG_N_KINDS];
+    uint64_t n_results[RIG_N_KINDS][RIG_N_RESULTS]; /* of operations that did not do nothing */
 };
 
 void rig_counters_add(struct rig_counters *sum, const struct rig_counters *counters);

@@ -39,7 +39,8 @@ static const char usage[] =
     "                     not looked at\n"
     "  --json             end with one line of JSON\n"
     "  --matrix           also print which operations followed which, in which states, and which results each had at "
-    "which edge\n"
+    "which edge;\n"
+    "                     with --json, in that line too\n"
     "  --floors           also check that the programs did enough for their agreement to mean something\n"
     "  --foreign-faults   somebody else makes kernel calls of this process fail (strace, seccomp): operations may "
     "fail, but no "
@@ -155,7 +156,7 @@ static int run_file(const char *path, const struct run_options *options, struct 
 
 /* ---- all of them ---- */
 
-static void print_json(const struct rig_tally *tally, int result, double seconds)
+static void print_json(const struct rig_tally *tally, int result, double seconds, const struct rig_matrix *matrix)
 {
     static const char *const verdicts[] = {"agree", "diverge", "error", "crash"};
     const struct rig_counters *sum = &tally->sum;
@@ -167,6 +168,11 @@ static void print_json(const struct rig_tally *tally, int result, double seconds
            (uintmax_t)sum->n_effective, (uintmax_t)sum->n_traps, (uintmax_t)sum->n_resets,
            (uintmax_t)sum->n_erasing_resets, (uintmax_t)sum->n_reuses, (uintmax_t)sum->n_grows,
            (uintmax_t)sum->n_faults, (uintmax_t)sum->n_divergences, (uintmax_t)sum->n_skipped);
+    if (matrix) {
+        fputs("\"matrix\":", stdout);
+        rig_matrix_print_json(stdout, matrix, sum);
+        putchar(',');
+    }
     printf("\"timing\":{\"seconds\":%.6f,\"programs_per_second\":%.0f,\"effective_per_second\":%.0f}}\n", seconds,
            seconds > 0 ? (double)sum->n_programs / seconds : 0, seconds > 0 ? (double)sum->n_effective / seconds : 0);
 }
@@ -206,7 +212,7 @@ static int run_all(const struct rig_file_list *list, const struct run_options *o
     if (options->matrix)
         rig_matrix_print(stdout, options->rig.matrix);
     if (options->json)
-        print_json(&tally, worst, seconds);
+        print_json(&tally, worst, seconds, options->matrix ? options->rig.matrix : NULL);
     rig_tally_free(&tally);
     if ((fflush(stdout) || ferror(stdout)) && worst == 0) { /* whoever reads it must not take silence for agreement */
         fprintf(stderr, "lockstep run: cannot write to the standard output: %s\n", strerror(errno));

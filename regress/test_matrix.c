@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 static struct rig_matrix matrix;
+static struct rig_counters counters; /* of the last run */
 
 static void run_once_more(const char *operations)
 {
@@ -19,6 +20,7 @@ static void run_once_more(const char *operations)
     CHECK_EQ(rig_text_parse(source, strlen(source), &text, &error), 0);
     rig_run(&text.program, &options, &verdict);
     CHECK_EQ(verdict.kind, RIG_AGREE);
+    counters = verdict.counters;
     free(verdict.report);
 }
 
@@ -119,6 +121,29 @@ static void test_matrix__is_printed(void)
     free(printed);
 }
 
+static void test_matrix__is_told_to_other_tools(void)
+{
+    char *printed = NULL;
+    size_t n = 0;
+    run("image A size=2P\nimage A size=2P\ninstantiate i0 none initial=2P\nstore i0 acc width=8\nstore i0 0 width=8\n"
+        "store i0 0 width=8\nrelease i0\nrelease i0\n");
+    FILE *memory = open_memstream(&printed, &n);
+    rig_matrix_print_json(memory, &matrix, &counters);
+    fclose(memory);
+    CHECK(strstr(printed, "{\"pairs\":6,\"states\":7,\"results\":6,\"operations\":[{\"name\":\"image\",\"results\":{"
+                          "\"ok\":1,\"nothing\":1},"
+                          "\"followed_by\":{\"image\":1,\"instantiate\":1}},{\"name\":\"data\",\"results\":{},"
+                          "\"followed_by\":{}},") == printed);
+    CHECK(strstr(
+              printed,
+              ",{\"name\":\"store\",\"results\":{\"ok\":2,\"trap\":1},\"followed_by\":{\"store\":2,\"release\":1}},") !=
+          NULL);
+    CHECK(strstr(printed, ",{\"name\":\"release\",\"results\":{\"ok\":1,\"stale\":1},") != NULL);
+    CHECK(strstr(printed, "\"schedule\"") == NULL); /* which is not built */
+    CHECK(strcmp(printed + n - 4, "}}]}") == 0);
+    free(printed);
+}
+
 int main(void)
 {
     RUN(test_matrix__pairs_are_of_one_slot);
@@ -127,5 +152,6 @@ int main(void)
     RUN(test_matrix__results_at_edges);
     RUN(test_matrix__counters_stop_at_their_end);
     RUN(test_matrix__is_printed);
+    RUN(test_matrix__is_told_to_other_tools);
     return 0;
 }

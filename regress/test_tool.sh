@@ -132,6 +132,8 @@ for counter in programs operations effective traps resets reuses grows divergenc
     check "that counts $counter" has stdout "\"$counter\":[0-9]"
 done
 check "it counts what the program does" has stdout '"programs":1,"operations":6,"effective":6,.*"reuses":1,.*"divergences":0,"skipped":0'
+check "--json --matrix: the matrix is in that line" run 0 run good.ops --json --matrix
+check "with what each operation answered" has stdout '"matrix":\{"pairs":[0-9]+,.*"operations":\[\{"name":"image".*\{"name":"probe","results":\{"trap":1\},.*\}\]\},"timing":'
 check "--until runs the operations before" run 0 run --until 2 good.ops --json
 check "and no more" has stdout '"operations":2,'
 check "--repeat runs it again" run 0 run --repeat 3 good.ops --json
