@@ -3,22 +3,28 @@
 # rest of corpus/, and regress/programs); keeps what people wrote as it is, and of the others the smallest set that covers what all
 # of them cover together, by libFuzzer's set cover on the plain build. Each is written as text with what the model answers, named by
 # its content. Fails, naming the entry, when a text does not mean what the input meant. Twice in a row changes nothing.
-# Exit code: 0; 2 in one line why, and corpus/evolved as it was.
+# OUT=DIR: writes there instead, and the tree stays as it is.
+# Exit code: 0; 2 in one line why, and corpus/evolved, or OUT, as it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shopt -s nullglob globstar
 export LC_ALL=C
 max_bytes=1500000 # of corpus/evolved; the whole corpus stays under 2 MB
+out=${OUT:-corpus/evolved}
+out=${out%/}
+aside=$(dirname "$out")/.$(basename "$out")
 
 give_up() {
     echo "corpus: $*" >&2
     exit 2
 }
+# What lies there is replaced.
+[[ -z $(find "$out" -mindepth 1 ! -name '????????????????.ops' -print -quit 2>/dev/null) ]] || give_up "$out holds more than distilled programs"
 . .ci/toolchain.sh
 find_clang -fsanitize=fuzzer >/dev/null || give_up "no clang here links with -fsanitize=fuzzer: run make deps"
 run=''
 trap '[[ -z $run ]] || rm -rf "$run"' EXIT
-trap 'give_up "interrupted; corpus/evolved is as it was"' INT TERM HUP
+trap 'give_up "interrupted; $out is as it was"' INT TERM HUP
 mkdir -p var build 2>/dev/null && run=$(mktemp -d "$PWD/var/run.XXXXXX" 2>/dev/null) || give_up "cannot write into var"
 { .ci/build.sh release lockstep && .ci/build.sh fuzz fuzz_program; } >"$run/build.log" 2>&1 || { cat "$run/build.log" >&2 && give_up "the build failed"; }
 lockstep=$PWD/build/lockstep engine=$PWD/build/fuzz/fuzz_program
@@ -101,21 +107,21 @@ if [[ $(count_features "$run/kept") != "$(count_features "$run/kept-raw")" ]]; t
         mkdir -p "$run/one" "$run/other"
         cp "$file" "$run/one/it" && cp "$run/kept-raw/$(basename "$file")" "$run/other/it"
         [[ $(count_features "$run/one") == "$(count_features "$run/other")" ]] ||
-            give_up "corpus/evolved/$(basename "$file").ops covers something else than the input that it was made of"
+            give_up "$(basename "$file").ops covers something else than the input that it was made of"
     done
     give_up "the texts cover something else than the inputs that they were made of"
 fi
 
-# ---- the new corpus/evolved, aside and then in place ----
-rm -rf corpus/.evolved.new corpus/.evolved.old
-mkdir -p corpus/evolved corpus/.evolved.new
-before=$(find corpus/evolved -name '*.ops' | wc -l)
-cp "${kept[@]}" corpus/.evolved.new
-chmod 644 corpus/.evolved.new/*
-changes=$(diff -rq corpus/evolved corpus/.evolved.new | wc -l || true)
+# ---- what is new, aside and then in place ----
+rm -rf "$aside.new" "$aside.old"
+{ mkdir -p "$out" && mkdir "$aside.new"; } 2>/dev/null || give_up "cannot write into $out"
+before=$(find "$out" -name '*.ops' | wc -l)
+cp "${kept[@]}" "$aside.new"
+chmod 644 "$aside.new"/*
+changes=$(diff -rq "$out" "$aside.new" | wc -l || true)
 trap '' INT TERM HUP # these two belong together
-mv corpus/evolved corpus/.evolved.old
-mv corpus/.evolved.new corpus/evolved
-rm -rf corpus/.evolved.old
+mv "$out" "$aside.old"
+mv "$aside.new" "$out"
+rm -rf "$aside.old"
 echo "corpus: $before entries before, ${#kept[@]} now ($n_bytes bytes), $changes changes; together with what people wrote they cover" \
     "$(count_features "$run/chosen") features"
