@@ -18,7 +18,11 @@ set(rig_mutator_sources afl_mutator mutate tweak gen gen_kernel program program_
 list(TRANSFORM rig_mutator_sources REPLACE "(.+)" "fuzz/\\1.c")
 if(COW_FUZZ STREQUAL afl)
     add_library(rig_mutator MODULE ${rig_mutator_sources})
-    target_link_libraries(rig_mutator PRIVATE cow_build_flags)
+    # Whoever loads it, afl-fuzz, is not sanitized; the last word counts.
+    add_library(cow_unsanitized INTERFACE)
+    target_compile_options(cow_unsanitized INTERFACE -fno-sanitize=all)
+    target_link_options(cow_unsanitized INTERFACE -fno-sanitize=all)
+    target_link_libraries(rig_mutator PRIVATE cow_build_flags cow_unsanitized)
     target_include_directories(rig_mutator PRIVATE impl/include)
     set_target_properties(rig_mutator PROPERTIES PREFIX "")
     cow_steering(NO rig_mutator)

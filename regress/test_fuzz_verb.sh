@@ -123,5 +123,11 @@ for engine in "${engines[@]}"; do
     check "nothing runs any more" test -z "$(pgrep -f "$tree/build")"
 done
 
+# Of the other builds one: its engine loads the mutator into a process that has no sanitizer.
+if find_afl_clang -fsanitize=fuzzer -fsanitize=address,undefined >/dev/null; then
+    check "AFL++ with sanitizers" finds ENGINE=afl SANITIZE=address TIME=2 CORPUS="$dir/witness"
+    check "run programs" says "^fuzz: .*, [1-9][0-9]* programs"
+fi
+
 ((${#missing[@]} == 0 || n_failed)) || { echo "skipped: ${missing[0]}" && exit 77; }
 exit $((n_failed > 0))
