@@ -15,10 +15,11 @@ can() {
         wabt) command -v wat2wasm && command -v wast2json && command -v wasm-objdump ;;
         symbolizer) compgen -c llvm-symbolizer ;;
         coverage) find_coverage_tools ;;
+        perl) perl -MFindBin -MJSON::PP -e 1 ;;
         *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
-capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git gdb wabt afl gnuplot)
+capabilities=(cc cmake ninja fuzzer symbolizer coverage clang-format clang-tidy strace git perl gdb wabt afl gnuplot)
 # What only one verb needs, and not every system has, must not keep anybody from the rest.
 is_optional() { [[ $1 == afl || $1 == coverage || $1 == gdb || $1 == gnuplot ]]; }
 
@@ -34,6 +35,7 @@ packages() {
         fuzzer:*) echo clang compiler-rt ;;
         afl:dnf) echo american-fuzzy-lop-clang ;;
         afl:*) echo afl++ ;;
+        perl:dnf) echo perl-interpreter perl-FindBin perl-JSON-PP ;;
         symbolizer:* | coverage:*) echo llvm ;;
         clang-*:dnf) echo clang-tools-extra ;;
         clang-*:pacman) echo clang ;;
