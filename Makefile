@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PRESET ?= release
 export CDPATH :=
 
-.PHONY: all deps check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules peers bench format tidy clean help
+.PHONY: all deps check fuzz repro minimize promote bisect corpus bugs mutants coverage nightly pressure modules peers bench format tidy clean help
 all:
 	@.ci/build.sh $(PRESET)
 
 # In one command with others, deps comes first, under -j too; one verb at a time in any case.
 .NOTPARALLEL:
 ifneq ($(filter deps,$(MAKECMDGOALS)),)
-all check fuzz repro minimize promote bisect corpus bugs mutants coverage pressure modules peers bench format tidy: deps
+all check fuzz repro minimize promote bisect corpus bugs mutants coverage nightly pressure modules peers bench format tidy: deps
 endif
 deps:
 	@.ci/deps.sh
@@ -45,6 +45,9 @@ pressure:
 
 coverage:
 	@.ci/coverage.sh
+
+nightly:
+	@.ci/nightly.sh
 
 modules:
 	@.ci/modules.sh
@@ -89,7 +92,10 @@ help:
 	@echo "make mutants [ONLY=regex] [JOBS=1] small changes of pool and model, one by one: what notices them; build/mutants.json"
 	@echo 'make pressure [ONLY="case ..."] [PRESSURE_OVERCOMMIT=1]'
 	@echo '                                   the pool under the real machine: swap, KSM, mlock, limits, a full tmpfs'
-	@echo 'make coverage                      what the tests run of impl/: build/coverage/index.html'
+	@echo 'make coverage [TESTS=no]           what the tests, or programs alone, run of impl/: build/coverage/index.html'
+	@echo 'make nightly [TIME=600] [JOBS=processors] [SHARE=5] [EVOLVED=DIR] [HISTORY=file]'
+	@echo '                                   fuzz with every engine, distil, replay, canary, floors, some historic bugs;'
+	@echo '                                   one page: build/nightly/index.html (fuzz/README.md)'
 	@echo 'make modules                       fetch published WebAssembly modules, and compare their memories with V8'
 	@echo 'make peers                         fetch what the benchmark compares with: the library of wasmtime'
 	@echo 'make bench [QUICK=1]               speed of pool and rig against peers and floor; build/bench/results.json (bench/README.md)'
