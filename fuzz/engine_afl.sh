@@ -34,7 +34,9 @@ start_job() {
 }
 
 engine_start() {
-    local job options=()
+    local job options=() max_bytes limits=fuzz/fuzz_$target.options
+    [[ -e $limits ]] || limits=fuzz/fuzz.options
+    max_bytes=$(sed -n 's/^max_len = //p' "$limits")
     [[ -n $(find "$run/inputs" -type f -print -quit) ]] || printf '%b' "$none" >"$run/inputs/none"
     put_old_aside
     export AFL_NO_UI=1 AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_AFFINITY=1

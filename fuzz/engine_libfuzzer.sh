@@ -15,10 +15,9 @@ engine_check() {
 
 # libfuzzer_options TARGET: into `options`, how it is fuzzed whoever asks and for how long
 libfuzzer_options() {
-    # Cheap inputs more often than those that drag megabytes along: some four times the operations a second.
-    options=(-entropic_scale_per_exec_time=1 -timeout=10 -rss_limit_mb=2048 -report_slow_units=60)
-    # No length control: a program needs some twenty records before anything interesting can happen in it.
-    [[ $1 != program ]] || options+=(-len_control=0)
+    local limits=fuzz/fuzz_$1.options
+    [[ -e $limits ]] || limits=fuzz/fuzz.options
+    mapfile -t options < <(sed -n 's/^\([a-z_]*\) = /-\1=/p' "$limits")
     [[ ! -e fuzz/fuzz_$1.dict ]] || options+=(-dict="fuzz/fuzz_$1.dict")
 }
 
@@ -30,7 +29,7 @@ start_job() {
     logs[$1]=$found.log
     mkdir "$found"
     libfuzzer_options "$target"
-    setsid "${prefix[@]}" "$binary" "$evolved" "$run/inputs" -max_total_time="$left" -max_len="$max_bytes" "${options[@]}" \
+    setsid "${prefix[@]}" "$binary" "$evolved" "$run/inputs" -max_total_time="$left" "${options[@]}" \
         -reload=$((jobs > 1)) -seed=$(((seed + n_started - 1) % 4294967295 + 1)) -artifact_prefix="$found/" >"$found.log" 2>&1 </dev/null 3<&- &
     pids[$1]=$!
     n_started=$((n_started + 1))

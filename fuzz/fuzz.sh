@@ -27,12 +27,12 @@ corpus=${CORPUS-} seed=${SEED-} sanitize=${SANITIZE:-none} mutator=${MUTATOR:-op
 [[ $jobs =~ ^[1-9][0-9]{0,2}$ ]] || give_up "JOBS=$jobs is not a number from 1 to 999"
 [[ $seed =~ ^([1-9][0-9]{0,8})?$ ]] || give_up "SEED=$seed is not a number from 1 to 999999999"
 case $target in # none: what AFL++, which needs an input, gets instead of nothing
-    program) max_bytes=5140 none='\001' ;;
-    text) max_bytes=16384 none='cowpool-ops 1\n' ;;
-    wasm) max_bytes=65536 none='\000asm\001\000\000\000' ;;
+    program) none='\001' ;;
+    text) none='cowpool-ops 1\n' ;;
+    wasm) none='\000asm\001\000\000\000' ;;
     *)
         [[ -e fuzz/fuzz_$target.c ]] || give_up "TARGET=$target: there is no fuzz/fuzz_$target.c"
-        max_bytes=4096 none='\001'
+        none='\001'
         ;;
 esac
 case $engine in

@@ -107,7 +107,7 @@ look() {
     head -c 65584 /dev/zero >"$room/counters"
     begin=${EPOCHREALTIME/[.,]/}
     # A group of its own, for whoever ends us; symbols would take longer than many a search.
-    RIG_COUNTERS=$room/counters UBSAN_OPTIONS=symbolize=0 setsid "$target" "$room/corpus" -max_len=5140 "${options[@]}" \
+    RIG_COUNTERS=$room/counters UBSAN_OPTIONS=symbolize=0 setsid "$target" "$room/corpus" "${options[@]}" \
         -artifact_prefix="$room/found/" "$@" >"$room/log" 2>&1 </dev/null &
     fuzzer=$!
     wait "$fuzzer" || status=$?
