@@ -2,6 +2,7 @@
 /* The driver: sets up both sides, runs operation after operation with the oracles behind each, and takes everything down. */
 #include "run.h"
 
+#include "errno_name.h"
 #include "kernel_view.h"
 #include "state.h"
 
@@ -295,7 +296,7 @@ static struct rig_expect say(struct rig_run *run, const struct rig_op *op, const
             snprintf(expect.name, sizeof expect.name, "%s", rig_result_name(outcome->refusal));
     } else if (outcome->kind == RIG_OUTCOME_ERROR) {
         expect.kind = RIG_EXPECT_ERROR;
-        const char *name = strerrorname_np(outcome->refusal);
+        const char *name = rig_errno_name(outcome->refusal);
         snprintf(expect.name, sizeof expect.name, "%s", name ? name : "?");
     }
     return expect;
