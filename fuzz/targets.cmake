@@ -1,12 +1,22 @@
-# The fuzz targets: fuzz_NAME for each fuzz/fuzz_NAME.c, for the engine that COW_FUZZ names.
+# The fuzz targets: fuzz_NAME for each fuzz/fuzz_NAME.c, for the engine that COW_FUZZ names. `any` is whichever the environment is set up
+# for, as OSS-Fuzz does: $CC, $CFLAGS and so on instrument, $LIB_FUZZING_ENGINE is what a target is linked with, and it is C++.
+set(cow_engine -fsanitize=fuzzer)
+if(COW_FUZZ STREQUAL any)
+    if("$ENV{LIB_FUZZING_ENGINE}" STREQUAL "")
+        message(FATAL_ERROR "COW_FUZZ=any links with $LIB_FUZZING_ENGINE, which is not set: see .clusterfuzzlite/build.sh")
+    endif()
+    enable_language(CXX)
+    separate_arguments(cow_engine UNIX_COMMAND "$ENV{LIB_FUZZING_ENGINE}")
+endif()
 
 # What is instrumented for coverage steers the fuzzer; the rest would be noise. clang instruments what it is told to,
-# afl-clang-fast everything that it is not told to leave alone.
+# afl-clang-fast, and who finds the flags in the environment, everything that it is not told to leave alone.
 function(cow_steering yes_or_no)
     foreach(target IN LISTS ARGN)
         if(COW_FUZZ STREQUAL libfuzzer AND yes_or_no)
             target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
-        elseif(COW_FUZZ STREQUAL afl AND NOT yes_or_no)
+        elseif(NOT COW_FUZZ STREQUAL libfuzzer AND NOT yes_or_no)
+            target_compile_options(${target} PRIVATE $<$<STREQUAL:${COW_FUZZ},any>:-fno-sanitize=fuzzer-no-link>)
             set_property(TARGET ${target} PROPERTY C_COMPILER_LAUNCHER
                 ${CMAKE_COMMAND} -E env AFL_NOOPT=1 ${CMAKE_C_COMPILER_LAUNCHER})
         endif()
@@ -52,7 +62,10 @@ foreach(source IN LISTS cow_fuzz_sources)
     if(name STREQUAL fuzz_text)
         target_link_libraries(${name} PRIVATE cow_forms) # before cow_rig, which has them too
     endif()
-    target_link_libraries(${name} PRIVATE cow_rig cow_build_flags -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE cow_rig cow_build_flags ${cow_engine})
+    if(COW_FUZZ STREQUAL any)
+        set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+    endif()
 endforeach()
 if(TARGET rig_mutator)
     add_dependencies(fuzz_program rig_mutator) # whoever builds the one will run it with the other
