@@ -108,7 +108,7 @@ has_options() (
         while IFS= read -r line; do
             [[ $line =~ ^([a-z_]+)\ =\ ([0-9]+)$ ]] || reject "$target.options: cannot read: $line"
             name=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
-            grep -qE "^ $name[[:space:]]" "$dir/flags" || reject "$target.options: the engine has no -$name"
+            grep -qE "^ ${name}[[:space:]]" "$dir/flags" || reject "$target.options: the engine has no -$name"
             [[ -z ${most[$name]-} ]] || ((0 < value && value <= most[$name])) || reject "$target.options: $name is $value, more than ${most[$name]}"
         done < <(grep -v '^#' "$1/$target.options" | tail -n +2)
         for name in "${!most[@]}"; do
