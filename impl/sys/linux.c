@@ -153,6 +153,17 @@ static int64_t linux_pread(const struct cow_sys_table *self, int fd, void *ret_b
     return n < 0 ? -errno : n;
 }
 
+/* MemorySanitizer knows what the kernel writes for the C library's calls, and not what lies behind a pointer in an argument. */
+#if defined __has_feature
+#if __has_feature(memory_sanitizer)
+#include <sanitizer/msan_interface.h>
+#define LINUX_HAS_WRITTEN(at, length_bytes) __msan_unpoison(at, length_bytes)
+#endif
+#endif
+#ifndef LINUX_HAS_WRITTEN
+#define LINUX_HAS_WRITTEN(at, length_bytes) ((void)0)
+#endif
+
 /* What the kernel calls struct pm_scan_arg and struct page_region (linux/fs.h, since 6.7): older headers lack them. */
 struct scan_argument {
     uint64_t size, flags, begin, end, ret_walk_end, regions, n_regions, max_pages;
@@ -184,6 +195,7 @@ static int linux_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, 
     const int n = ioctl(pagemap_fd, SCAN_IOCTL, &argument);
     if (n < 0)
         return -errno;
+    LINUX_HAS_WRITTEN(regions, (size_t)n * sizeof *regions);
     for (int i = 0; i < n; i++)
         ret_stretches[i] = (struct cow_stretch){.begin = at + (regions[i].begin - (uintptr_t)at),
                                                 .end = at + (regions[i].end - (uintptr_t)at),
