@@ -35,11 +35,17 @@ find corpus regress/programs -name '*.ops' | while IFS= read -r text; do
     cp "$text" "$seeds/fuzz_text/${text//\//-}"
 done
 
+# What another target starts from is files of corpus/NAME, if there are any; it may have options, or shares those of others.
 for target in "${targets[@]}"; do
-    cp "$build/$target" "fuzz/$target.options" "$OUT/"
+    options=fuzz/$target.options
+    [[ -e $options ]] || options=fuzz/fuzz.options
+    cp "$build/$target" "$OUT/"
+    cp "$options" "$OUT/$target.options"
     [[ ! -e fuzz/$target.dict ]] || cp "fuzz/$target.dict" "$OUT/"
-    zip=$OUT/${target}_seed_corpus.zip
+    zip=$OUT/${target}_seed_corpus.zip from=$seeds/$target
+    [[ -d $from ]] || from=corpus/${target#fuzz_}
     rm -f "$zip"
-    # cmake packs, since it is there. Without a file's name ./ in front.
-    (cd "$seeds/$target" && find . -type f -printf '%f\n' | sort >"$WORK/seeds.list" && cmake -E tar cf "$zip" --format=zip --files-from="$WORK/seeds.list")
+    [[ -d $from ]] || continue
+    # cmake packs, since it is there. Names without ./ in front.
+    (cd "$from" && find . -type f -printf '%P\n' | sort >"$WORK/seeds.list" && cmake -E tar cf "$zip" --format=zip --files-from="$WORK/seeds.list")
 done
