@@ -29,7 +29,7 @@ static struct {
     struct emitted_lease leases[MAX_LEASES];
     uint32_t n_leases, n_images, n_files;
     void *images[RIG_MAX_OPS];
-    int files[RIG_MAX_OPS];
+    const struct rig_file *files[RIG_MAX_OPS];
     uint64_t n_changes; /* so far, of anything */
     uint64_t bare_since[RIG_MAX_SLOTS], clock, max_bytes;
     bool compares; /* contents, after each operation */
@@ -106,16 +106,23 @@ static int rec_image_create(struct rig_subject *subject, uint64_t extent_bytes, 
     return result;
 }
 
-/* The number of a file that is written down once. */
-static int file_of(int fd, const uint8_t *bytes, uint64_t length_bytes)
+/* The number of a file, which is written down once, holes and all. */
+static int file_of(const struct rig_file *file)
 {
     char name[32];
     for (uint32_t i = 0; i < rec.n_files; i++)
-        if (rec.files[i] == fd)
+        if (rec.files[i] == file)
             return (int)i;
-    emit("file(%u, %ju, %s);", rec.n_files, (uintmax_t)length_bytes,
-         rig_emit_c_table(&rec.tables, bytes, length_bytes, name));
-    rec.files[rec.n_files] = fd;
+    emit("file(%u, %ju);", rec.n_files, (uintmax_t)file->range.length_bytes);
+    for (uint32_t i = 0; i < file->n_segments; i++) {
+        const struct cow_segment *segment = &file->segments[i];
+        if (segment->length_bytes)
+            emit("file_data(%u, %ju, %ju, %s);", rec.n_files,
+                 (uintmax_t)(segment->offset_bytes - file->range.offset_bytes), (uintmax_t)segment->length_bytes,
+                 rig_emit_c_table(&rec.tables, segment->bytes, segment->length_bytes, name));
+    }
+    emit("file_end(%u);", rec.n_files);
+    rec.files[rec.n_files] = file;
     return (int)rec.n_files++;
 }
 
@@ -124,18 +131,15 @@ static int rec_image_from_file(struct rig_subject *subject, uint64_t extent_byte
 {
     (void)subject;
     char name[32];
-    const uint64_t length_bytes = range->length_bytes;
-    uint8_t *bytes = calloc(1, length_bytes + 1);
-    if (!bytes || pread(range->fd, bytes, length_bytes, (off_t)range->file_offset_bytes) != (ssize_t)length_bytes)
-        abort();
-    const int file = file_of(range->fd, bytes, length_bytes);
-    const struct cow_segment segment = {range->offset_bytes, bytes, length_bytes};
-    const int result = rig_subject_model.image_create(rec.model, extent_bytes, &segment, length_bytes > 0, ret_image);
+    const struct rig_file *it = rec.run->files;
+    while (it->range.fd != range->fd)
+        it = it->next;
+    const int file = file_of(it);
+    const int result = rig_subject_model.image_create(rec.model, extent_bytes, it->segments, it->n_segments, ret_image);
     const int i = note_image(*ret_image, result);
-    emit("image_of_file(%d, %ju, %d, %ju, %ju, %s, %s);", i, (uintmax_t)extent_bytes, file, (uintmax_t)length_bytes,
-         (uintmax_t)range->offset_bytes, range->use == COW_FILE_COPIED ? "COW_FILE_COPIED" : "COW_FILE_GUARDED",
-         constant(result, name));
-    free(bytes);
+    emit("image_of_file(%d, %ju, %d, %ju, %ju, %s, %s);", i, (uintmax_t)extent_bytes, file,
+         (uintmax_t)range->length_bytes, (uintmax_t)range->offset_bytes,
+         range->use == COW_FILE_COPIED ? "COW_FILE_COPIED" : "COW_FILE_GUARDED", constant(result, name));
     return result;
 }
 

@@ -2,12 +2,7 @@
 /* Making an image from an `image` operation and the `data` operations right behind it. */
 #include "state.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static const struct rig_outcome noop = {.kind = RIG_OUTCOME_NOOP};
 
@@ -48,46 +43,6 @@ static bool collect(struct rig_run *run, struct rig_image *image)
 
 /* ---- like=, samefile= and copyfile= ---- */
 
-/* NULL: this machine has no descriptor or memory left for it; the program ends here, with no verdict about the pool. */
-static struct rig_file *make_file(struct rig_run *run, const struct ref_image *model)
-{
-    const uint64_t page_bytes = run->geometry.page_bytes;
-    uint64_t begin = 0;
-    while (begin < model->data_end_bytes && !model->bytes[begin])
-        begin++;
-    begin = begin < model->data_end_bytes ? begin / page_bytes * page_bytes : 0;
-    const uint64_t length_bytes = (model->data_end_bytes - begin + page_bytes - 1) / page_bytes * page_bytes;
-    const uint64_t file_bytes = page_bytes + length_bytes + page_bytes;
-    struct rig_file *file = rig_allocate(run, sizeof *file);
-    uint8_t *bytes = rig_allocate(run, file_bytes);
-    memset(bytes, 0xee, file_bytes);
-    memset(bytes + page_bytes, 0, length_bytes);
-    memcpy(bytes + page_bytes, model->bytes + begin, model->data_end_bytes - begin);
-    file->bytes = bytes + page_bytes;
-    file->range.fd = memfd_create("rig-file", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    file->range.file_offset_bytes = page_bytes;
-    file->range.length_bytes = length_bytes;
-    file->range.offset_bytes = begin;
-    if (file->range.fd >= 0) {
-        file->next = run->files;
-        run->files = file;
-        if (pwrite(file->range.fd, bytes, file_bytes, 0) == (ssize_t)file_bytes &&
-            fcntl(file->range.fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK) == 0)
-            return file;
-    }
-    run->failed = true;
-    run->verdict->kind = RIG_UNABLE;
-    snprintf(run->verdict->line, sizeof run->verdict->line, "samefile= needs a memory file: %s", strerror(errno));
-    return NULL;
-}
-
-void rig_close_files(struct rig_run *run)
-{
-    for (const struct rig_file *file = run->files; file; file = file->next)
-        close(file->range.fd);
-    run->files = NULL;
-}
-
 /* Another image of the same data: the same segments again, or the file that holds what they come to. False: it cannot be had. */
 static bool imitate(struct rig_run *run, const struct rig_op *op, struct rig_image *image)
 {
@@ -98,15 +53,11 @@ static bool imitate(struct rig_run *run, const struct rig_op *op, struct rig_ima
     image->is_of_file = op->form == RIG_IMAGE_SAMEFILE || image->is_copied;
     if (!image->is_of_file)
         return true;
-    if (!other->file)
-        other->file = make_file(run, other->model);
-    image->file = other->file;
-    if (!image->file)
+    if (!other->file && !(other->file = rig_make_file(run, other->model)))
         return false;
-    const struct cow_file_range *range = &image->file->range;
-    image->n_segments = range->length_bytes > 0;
-    image->segments = rig_allocate(run, sizeof *image->segments);
-    image->segments[0] = (struct cow_segment){range->offset_bytes, image->file->bytes, range->length_bytes};
+    image->file = other->file;
+    image->segments = image->file->segments;
+    image->n_segments = image->file->n_segments;
     return true;
 }
 

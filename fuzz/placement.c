@@ -66,6 +66,19 @@ static uint64_t count_shared(const struct rig_image *image)
     return n;
 }
 
+/* Each segment of a file is a run of its own, which goes from there into as many chunks as it touches. */
+static uint64_t count_reads(const struct rig_image *image)
+{
+    uint64_t n = 0, at = 0;
+    for (uint32_t i = 0; i < image->n_segments; i++) {
+        const uint64_t end = at + image->segments[i].length_bytes;
+        if (end > at)
+            n += (end + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES - at / COW_IMAGE_WRITE_BYTES;
+        at = end;
+    }
+    return n;
+}
+
 void rig_expect_image(struct rig_run *run, const struct rig_image *image)
 {
     if (image->model->n_runs == 0)
@@ -80,7 +93,7 @@ void rig_expect_image(struct rig_run *run, const struct rig_image *image)
     }
     const uint64_t n_chunks = (image->model->run_bytes + COW_IMAGE_WRITE_BYTES - 1) / COW_IMAGE_WRITE_BYTES;
     rig_expect_calls(run, COW_CALL_MEMFD_CREATE, 1);
-    rig_expect_calls(run, COW_CALL_PREAD, is_from_file ? n_chunks : 0);
+    rig_expect_calls(run, COW_CALL_PREAD, is_from_file ? count_reads(image) : 0);
     rig_expect_calls(run, COW_CALL_PWRITE, n_chunks + count_shared(image));
 }
 

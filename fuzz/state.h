@@ -33,7 +33,8 @@ struct rig_outcome {
 struct rig_file {
     struct rig_file *next;
     struct cow_file_range range;
-    const uint8_t *bytes; /* of the range */
+    struct cow_segment *segments; /* what is in the range: what lies between them is a hole of the file */
+    uint32_t n_segments;
 };
 
 struct rig_image {
@@ -208,9 +209,13 @@ bool rig_same_result(struct rig_run *run, int model, int subject);
 
 /* ---- image_op.c ---- */
 struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op);
-void rig_close_files(struct rig_run *run);
 /* A data operation: the image operation has taken it already, if there was one. */
 struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op);
+
+/* ---- file_op.c ---- */
+/* A file of that data. NULL: it cannot be had, and the program ends here. */
+struct rig_file *rig_make_file(struct rig_run *run, const struct ref_image *model);
+void rig_close_files(struct rig_run *run);
 
 /* ---- access.c ---- */
 struct rig_outcome rig_operate_guest(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);

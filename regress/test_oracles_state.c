@@ -176,21 +176,78 @@ static void test_oracles__a_run_from_the_wrong_place_of_the_file_is_seen(void)
                     "divergence: mapping end image", 6);
 }
 
-/* As if it was not sealed. */
-static int copies_the_file(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
+static int (*file_lie)(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
+                       void **ret_image);
+
+static int lies_of_a_file(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
+                          void **ret_image)
+{
+    return is_lying() ? file_lie(subject, extent_bytes, *range, ret_image)
+                      : truth->image_from_file(subject, extent_bytes, range, ret_image);
+}
+
+/* The sealed file of an image, as if it was not sealed. */
+static int copies_the_file(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
                            void **ret_image)
 {
-    struct cow_file_range copied = *range;
-    copied.use = is_lying() ? COW_FILE_COPIED : range->use;
-    return truth->image_from_file(subject, extent_bytes, &copied, ret_image);
+    const bool is_image = range.use == COW_FILE_GUARDED && range.offset_bytes + range.length_bytes == extent_bytes &&
+                          range.file_offset_bytes && range.length_bytes > lying_page();
+    range.use = is_image ? COW_FILE_COPIED : range.use;
+    return truth->image_from_file(subject, extent_bytes, &range, ret_image);
+}
+
+static void expect_of_file(int (*do_lie)(struct rig_subject *, uint64_t, struct cow_file_range, void **),
+                           const char *line, int op)
+{
+    file_lie = do_lie;
+    liar.image_from_file = lies_of_a_file;
+    liar.calls = NULL; /* there may be others */
+    lying_expect(END "image A size=2P\ndata 0 bytes 01 02 03\ndata 1P bytes 04\nflush\nimage B size=2P samefile=A\n"
+                     "instantiate i0 B",
+                 line, op);
 }
 
 static void test_oracles__a_file_that_is_copied_and_not_mapped_is_seen(void)
 {
-    liar.image_from_file = copies_the_file;
-    liar.calls = NULL; /* which are more */
-    lying_expect(END "image A size=1P\ndata 0 bytes 01 02 03\nflush\nimage B size=1P samefile=A\ninstantiate i0 B",
-                 "divergence: mapping end image", 5);
+    expect_of_file(copies_the_file, "divergence: mapping end image", 6);
+}
+
+/* ---- the other ways to ask for an image of a file ---- */
+
+static int maps_what_is_not_sealed(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
+                                   void **ret_image)
+{
+    range.use = range.use == COW_FILE_GUARDED ? COW_FILE_VOUCHED : range.use;
+    return truth->image_from_file(subject, extent_bytes, &range, ret_image);
+}
+
+static int copies_what_is_vouched_for(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
+                                      void **ret_image)
+{
+    range.use = range.use == COW_FILE_VOUCHED ? COW_FILE_COPIED : range.use;
+    return truth->image_from_file(subject, extent_bytes, &range, ret_image);
+}
+
+static int takes_any_length(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
+                            void **ret_image)
+{
+    range.length_bytes = range.length_bytes / lying_page() * lying_page();
+    return truth->image_from_file(subject, extent_bytes, &range, ret_image);
+}
+
+static int copies_from_elsewhere(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
+                                 void **ret_image)
+{
+    range.file_offset_bytes -= range.use == COW_FILE_COPIED ? lying_page() : 0;
+    return truth->image_from_file(subject, extent_bytes, &range, ret_image);
+}
+
+static void test_oracles__other_ways_to_ask_for_an_image_of_a_file_are_tried(void)
+{
+    expect_of_file(maps_what_is_not_sealed, "divergence: image image mapped", 4);
+    expect_of_file(copies_what_is_vouched_for, "divergence: image image copied", 4);
+    expect_of_file(takes_any_length, "divergence: result image want=unaligned got=ok", 4);
+    expect_of_file(copies_from_elsewhere, "divergence: image image changed", 4);
 }
 
 static void keeps_the_growth_private(void)
@@ -369,6 +426,7 @@ int main(void)
     RUN(test_oracles__a_wrong_mapping_is_seen_between_other_operations);
     RUN(test_oracles__a_run_from_the_wrong_place_of_the_file_is_seen);
     RUN(test_oracles__a_file_that_is_copied_and_not_mapped_is_seen);
+    RUN(test_oracles__other_ways_to_ask_for_an_image_of_a_file_are_tried);
     RUN(test_oracles__an_extension_that_is_not_mapped_as_it_must_be_is_seen);
     RUN(test_oracles__the_flags_are_those_that_the_kernel_shows);
     RUN(test_oracles__a_flag_that_a_mapping_lacks_is_seen);
