@@ -260,6 +260,23 @@ static const char *check_image(const struct cow_pool *pool, const struct cow_ima
     return n_refs == load(&image->refs) ? NULL : "(I4) an image is not referred to as often as it says";
 }
 
+static const char *check_images(const struct cow_pool *pool)
+{
+    const struct cow_image_set *set = &pool->images;
+    const char *broken = NULL;
+    uint64_t n_held = 0, held_bytes = 0, dead_bytes = 0, number = set->n_made + 1;
+    for (const struct cow_image *image = set->first; image && !broken; number = image->number, image = image->next) {
+        const bool is_dead = atomic_load(&image->dead);
+        n_held += !is_dead;
+        *(is_dead ? &dead_bytes : &held_bytes) += image->file_bytes;
+        broken = *image->link == image && image->number < number ? check_image(pool, image)
+                                                                 : "(I6) the list of images is broken";
+    }
+    if (!broken && (n_held != set->n_held || held_bytes != set->held_bytes || dead_bytes != set->dead_bytes))
+        broken = "(I6) the images are not those that are counted";
+    return broken;
+}
+
 const char *cow_pool_check(const struct cow_pool *pool)
 {
     const struct cow_geometry *geometry = &pool->geometry;
@@ -276,8 +293,8 @@ const char *cow_pool_check(const struct cow_pool *pool)
         broken = check_lists(pool, &pool->shards[i], &n_listed);
         n_live += load(&pool->shards[i].n_live);
     }
-    for (const struct cow_image *image = pool->images.first; image && !broken; image = image->next)
-        broken = check_image(pool, image);
+    if (!broken)
+        broken = check_images(pool);
     if (!broken && n_listed + n_unlisted != geometry->n_slots)
         broken = "(D1) a slot is in no list and not lent";
     for (uint32_t i = 0; i < geometry->n_slots; i++)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 #include "fork.h"
 
+#include "invariant.h"
+
 #include <errno.h>
 
 /* Outermost lock: pthread_atfork's prepare handler takes it, so that the list is whole in the child. */
@@ -18,7 +20,8 @@ static int cow_fork_registered; /* pthread_atfork's result; written under cow_fo
 
 void cow_fork_hold_off(void)
 {
-    pthread_rwlock_rdlock(&cow_fork_paving);
+    COW_CHECK(
+        !pthread_rwlock_rdlock(&cow_fork_paving)); /* EDEADLK: this thread has forked, and keeps others from paving */
 }
 
 void cow_fork_allow(void)

@@ -16,7 +16,9 @@
  *      unless he vouched for it.
  * (I4) refs = 1 for the caller until he drops it, plus 1 for each slot that maps the image. The object and its file
  *      go when the last of them does; so a mapped image's address is not reused, and its identity is its address.
- * (I5) A caller's file reaches to the end of the last run, unless he vouched for it. */
+ * (I5) A caller's file reaches to the end of the last run, unless he vouched for it.
+ * (I6) The set lists every image, the newest first, each with a number of its own, and counts those that the caller holds and the bytes
+ *      of all. */
 #ifndef COW_IMAGE_H
 #define COW_IMAGE_H
 

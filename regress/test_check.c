@@ -202,6 +202,21 @@ static void test_check__images(void)
     close_world();
 }
 
+static void test_check__the_list_of_images(void)
+{
+    static const char list[] = "(I6) the list of images is broken";
+    static const char counted[] = "(I6) the images are not those that are counted";
+    open_world();
+    EXPECT_BROKEN(list, w.copy->link, &w.copy->next);
+    EXPECT_BROKEN(list, w.sealed->number, w.vouched->number);
+    EXPECT_BROKEN(list, w.vouched->number, w.pool->images.n_made + 1);
+    EXPECT_BROKEN(counted, w.vouched->next, NULL);
+    EXPECT_BROKEN(counted, w.pool->images.n_held, 2);
+    EXPECT_BROKEN(counted, w.pool->images.held_bytes, w.page);
+    EXPECT_BROKEN(counted, w.pool->images.dead_bytes, w.page);
+    close_world();
+}
+
 static void test_check__a_question_without_an_answer_proves_nothing(void)
 {
     open_world();
@@ -311,6 +326,7 @@ int main(void)
     RUN(test_check__slots);
     RUN(test_check__lists);
     RUN(test_check__images);
+    RUN(test_check__the_list_of_images);
     RUN(test_check__a_question_without_an_answer_proves_nothing);
     RUN(test_check__what_would_mix_up_tenants_aborts);
     return 0;
