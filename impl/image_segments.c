@@ -66,7 +66,7 @@ static struct placed *sort(struct placed *from, struct placed *to, size_t n)
     while (n && end_of_ascent(from, 0, n) < n) {
         for (size_t begin = 0, end; begin < n; begin = end) {
             const size_t middle = end_of_ascent(from, begin, n);
-            end = middle < n ? end_of_ascent(from, middle, n) : n;
+            end = end_of_ascent(from, middle, n);
             merge(from, to, begin, middle, end);
         }
         struct placed *sorted = to;

@@ -133,6 +133,5 @@ int cow_image_writer_end(struct cow_image_writer *writer)
 {
     end_chunk(writer);
     free(writer->buffer);
-    writer->buffer = NULL;
     return writer->result;
 }
