@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static const struct rig_outcome noop = {.kind = RIG_OUTCOME_NOOP};
 static const struct rig_outcome ok = {.kind = RIG_OUTCOME_OK};
@@ -328,52 +326,6 @@ struct rig_outcome rig_flush(struct rig_run *run)
         check_dead_bytes(run);
     return is_fault ? rig_failed(run, subject) : ok;
 }
-static const char *child(struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op)
-{
-    uint8_t bytes[16] = {0xee};
-    struct rig_fault fault;
-    rig_kernel_forget();
-    if (op->form == RIG_FORK_STORE && lease->model) {
-        const int64_t offset = rig_resolve(run, lease, op->at);
-        if (offset >= 0 && offset < (int64_t)run->stride_bytes &&
-            rig_guest_store(lease->base + offset, 1, bytes, &fault))
-            return "a child can write to a slot";
-    }
-    return run->ops->in_child(run->subject, lease->handle);
-}
-
-static struct rig_outcome do_fork(struct rig_run *run, const struct rig_op *op)
-{
-    char said[128] = "";
-    int ends[2], status;
-    const struct rig_lease *lease = rig_pick_lease(run, op);
-    if (!run->ops->in_child || pipe(ends))
-        return noop;
-    if (run->kernel)
-        run->kernel->suspended = true; /* fork handlers make calls too */
-    const pid_t pid = fork();
-    if (run->kernel)
-        run->kernel->suspended = pid == 0;
-    if (pid == 0) {
-        const char *broken = child(run, lease, op);
-        _exit(broken && write(ends[1], broken, strlen(broken)) >= 0 ? 1 : 0);
-    }
-    close(ends[1]);
-    if (pid < 0) {
-        close(ends[0]);
-        return noop;
-    }
-    /* Interrupted by the engine's timer, and begun again. */
-    size_t n_said = 0;
-    for (ssize_t n; (n = read(ends[0], said + n_said, sizeof said - 1 - n_said)) > 0 || (n < 0 && errno == EINTR);)
-        n_said += n > 0 ? (size_t)n : 0;
-    close(ends[0]);
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) || n_said)
-        rig_diverge(run, "fork", "child", "%s", n_said ? said : "the child crashed");
-    return ok;
-}
 
 /* Operations on one lease: a stale or null handle is refused by both sides before anything else. */
 static struct rig_outcome operate_on_lease(struct rig_run *run, const struct rig_op *op)
@@ -426,7 +378,7 @@ struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op)
     case RIG_FAULT:
         return rig_operate_fault(run, op);
     case RIG_FORK:
-        return do_fork(run, op);
+        return rig_fork(run, op);
     default:
         return operate_on_lease(run, op);
     }

@@ -217,6 +217,9 @@ struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op
 struct rig_file *rig_make_file(struct rig_run *run, const struct ref_image *model);
 void rig_close_files(struct rig_run *run);
 
+/* ---- fork_op.c ---- */
+struct rig_outcome rig_fork(struct rig_run *run, const struct rig_op *op);
+
 /* ---- access.c ---- */
 struct rig_outcome rig_operate_guest(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);
 struct rig_outcome rig_operate_host(struct rig_run *run, const struct rig_op *op, struct rig_lease *lease);

@@ -160,6 +160,25 @@ static void test_oracles__a_child_that_dies_is_seen(void)
     CHECK(lying_says("the child crashed"));
 }
 
+/* All slots at once, whoever has mapped something there. */
+static const char *takes_over(struct rig_subject *subject, uint64_t handle)
+{
+    uintptr_t base = 0;
+    size_t length_bytes = 0;
+    truth->range(subject, &base, &length_bytes);
+    if (is_lying())
+        (void)mmap((void *)(base + lying_page()), length_bytes - lying_page(), PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    return truth->in_child(subject, handle);
+}
+
+static void test_oracles__a_child_that_takes_what_another_handler_has_mapped_is_seen(void)
+{
+    liar.in_child = takes_over;
+    lying_expect(FORK_POOL "instantiate i0 none\nflush\nfork", "divergence: fork fork child", 2);
+    CHECK(lying_says("a child has lost what another fork handler had mapped"));
+}
+
 /* What becomes of the slot's first page in a child, behind the pool's own handler: that runs first, being older. */
 enum { CHILD_HONEST, CHILD_WRITES, CHILD_READS, CHILD_HOLE };
 static int how_to_change;
@@ -224,6 +243,7 @@ int main(void)
     RUN(test_oracles__a_short_count_is_no_divergence);
     RUN(test_oracles__a_promise_about_children_that_is_broken_is_seen);
     RUN(test_oracles__a_child_that_dies_is_seen);
+    RUN(test_oracles__a_child_that_takes_what_another_handler_has_mapped_is_seen);
     RUN(test_oracles__a_child_that_can_write_to_a_slot_is_seen);
     RUN(test_oracles__a_child_that_can_read_a_slot_is_seen);
     RUN(test_oracles__a_child_with_a_hole_where_the_pool_is_is_seen);
