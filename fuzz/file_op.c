@@ -124,15 +124,37 @@ static void ask(struct rig_run *run, int want, uint64_t extent_bytes, struct cow
 static void ask_for_unsealed(struct rig_run *run, int seals)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
-    struct cow_file_range range = {.fd = memfd_create("rig-file", MFD_CLOEXEC | MFD_ALLOW_SEALING),
-                                   .length_bytes = page_bytes};
-    if (range.fd >= 0 && put(range.fd, "data", 4, page_bytes - 4) && (!seals || !fcntl(range.fd, F_ADD_SEALS, seals))) {
+    struct cow_file_range range = {.fd = memfd_create("rig-file", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    if (range.fd < 0)
+        return;
+    ask(run, COPIED, page_bytes, range); /* of no bytes */
+    range.length_bytes = page_bytes;
+    if (put(range.fd, "data", 4, page_bytes - 4) && (!seals || !fcntl(range.fd, F_ADD_SEALS, seals))) {
         ask(run, COPIED, page_bytes, range);
         range.use = COW_FILE_VOUCHED;
         ask(run, MAPPED, page_bytes, range);
     }
-    if (range.fd >= 0)
+    close(range.fd);
+}
+
+/* A file of a file system that knows no seals, and what is no file. */
+static void ask_for_others(struct rig_run *run)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    struct cow_file_range range = {.fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), .length_bytes = page_bytes};
+    int ends[2];
+    if (range.fd >= 0) {
+        ask(run, COPIED, page_bytes, range);
         close(range.fd);
+    }
+    if (pipe2(ends, O_CLOEXEC))
+        return;
+    range = (struct cow_file_range){.fd = ends[0]};
+    ask(run, COPIED, page_bytes, range); /* of no bytes */
+    range.use = COW_FILE_VOUCHED;
+    ask(run, -ENODEV, page_bytes, range);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 static struct cow_file_range with(struct cow_file_range range, uint64_t file_offset_bytes, uint64_t length_bytes,
@@ -186,6 +208,7 @@ static void ask_in_other_ways(struct rig_run *run, const struct rig_file *file)
     ask_for_unsealed(run, 0);
     ask_for_unsealed(run, F_SEAL_WRITE);
     ask_for_unsealed(run, F_SEAL_SHRINK);
+    ask_for_others(run);
     it.fd = -1;
     ask(run, -EBADF, end, it);
     rig_begin_calls(run); /* these were none of the operation's */

@@ -34,13 +34,12 @@ static int plan_range(const struct cow_image_set *set, const struct cow_file_ran
     const uint64_t begin = range->file_offset_bytes, end = begin + range->length_bytes;
     int result = COW_OK;
     *ret_plan = (struct cow_image_plan){.page_bytes = set->page_bytes, .join_bytes = join_bytes};
-    for (uint64_t at = begin, data, hole = 0; at < end && result == COW_OK; at = hole) {
+    for (uint64_t at = begin, data, hole; at < end && result == COW_OK; at = hole) {
         result = table->next_data(table, range->fd, at, &data, &hole);
         if (result != COW_OK || data >= end)
             break;
         if (hole <= at) /* the file ends before the range now: what is not there must not be taken for a hole */
             return -EIO;
-        data = data > at ? data : at;
         result = cow_image_plan_add(ret_plan, range->offset_bytes + (data - begin), (hole < end ? hole : end) - data);
     }
     return result;
