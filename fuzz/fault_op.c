@@ -109,8 +109,41 @@ static bool open_again(struct rig_run *run, int result)
     return !result && !run->failed;
 }
 
+/* Each is one step outside of what cowpool.h allows. */
+static void ask_for_impossible(struct rig_run *run)
+{
+    const struct {
+        size_t at, size;
+        uint64_t value;
+        int want;
+    } wrong[] = {
+#define WRONG(field, value, want) {offsetof(struct rig_geometry, field), sizeof run->geometry.field, value, want}
+        WRONG(n_slots, 0, COW_CONFIG),
+        WRONG(n_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
+        WRONG(max_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(unit_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(guard_bytes, COW_MAX_GUARD_BYTES + 1, COW_CONFIG),
+        WRONG(join_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(window_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(whole_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(queue_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
+        WRONG(growth, COW_GROWTH_GUARD + 1, COW_UNSUPPORTED),
+        WRONG(reset, COW_RESET_ADAPTIVE + 1, COW_UNSUPPORTED),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong && !run->failed; i++) {
+        struct rig_geometry geometry = run->geometry;
+        struct rig_subject *subject;
+        memcpy((uint8_t *)&geometry + wrong[i].at, &wrong[i].value, wrong[i].size); /* little endian */
+        (void)rig_same_result(run, wrong[i].want, run->ops->open(&geometry, &subject));
+    }
+}
+
 bool rig_open(struct rig_run *run)
 {
+    if (run->ops->range && run->ops->extension_file) /* others may allow more */
+        ask_for_impossible(run);
+    if (run->failed)
+        return false;
     if (wants_faults(run)) {
         run->kernel = calloc(1, sizeof *run->kernel);
         if (!run->kernel)

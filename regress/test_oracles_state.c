@@ -250,6 +250,31 @@ static void test_oracles__other_ways_to_ask_for_an_image_of_a_file_are_tried(voi
     expect_of_file(copies_from_elsewhere, "divergence: image image changed", 4);
 }
 
+/* ---- making and closing ---- */
+
+static int makes_a_pool_of_no_slots(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
+{
+    struct rig_geometry changed = *geometry;
+    changed.n_slots += lying_state.armed && changed.n_slots == 0;
+    return lying_open(&changed, ret_subject);
+}
+
+static int closes_what_is_in_use(struct rig_subject *subject)
+{
+    const int result = truth->close(subject);
+    return is_lying() && result == COW_BUSY ? COW_OK : result;
+}
+
+static void test_oracles__impossible_pools_and_closing_too_early_are_tried(void)
+{
+    liar.open = makes_a_pool_of_no_slots;
+    lying_expect(END "flush", "divergence: result flush want=config got=ok", 0);
+    liar.close = closes_what_is_in_use;
+    lying_expect(END "instantiate i0 none\nflush", "divergence: result end want=busy got=ok", 2);
+}
+
+/* ---- mappings of what was grown ---- */
+
 static void keeps_the_growth_private(void)
 {
     put(4, RW, MAP_PRIVATE, lying_file_at(page_at(4)), 0);
@@ -427,6 +452,7 @@ int main(void)
     RUN(test_oracles__a_run_from_the_wrong_place_of_the_file_is_seen);
     RUN(test_oracles__a_file_that_is_copied_and_not_mapped_is_seen);
     RUN(test_oracles__other_ways_to_ask_for_an_image_of_a_file_are_tried);
+    RUN(test_oracles__impossible_pools_and_closing_too_early_are_tried);
     RUN(test_oracles__an_extension_that_is_not_mapped_as_it_must_be_is_seen);
     RUN(test_oracles__the_flags_are_those_that_the_kernel_shows);
     RUN(test_oracles__a_flag_that_a_mapping_lacks_is_seen);
