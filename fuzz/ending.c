@@ -131,13 +131,23 @@ static void check_kept(struct rig_run *run, uintptr_t begin, uintptr_t end)
         munmap((void *)(end - run->capacity_bytes), run->capacity_bytes);
 }
 
+/* An image that nobody drops goes with its pool. */
+static void leave_an_image(struct rig_run *run)
+{
+    static const struct cow_segment data = {0, "\1", 1};
+    void *image;
+    if (rig_is_real(run) && run->geometry.max_bytes)
+        (void)rig_same_result(run, COW_OK, run->ops->image_create(run->subject, 1, &data, 1, &image));
+}
+
 static void close_subject(struct rig_run *run)
 {
     uintptr_t base = 0;
     size_t length_bytes = 0;
     if (run->ops->range)
         run->ops->range(run->subject, &base, &length_bytes);
-    if (!rig_same_result(run, COW_OK, run->ops->close(run->subject)))
+    leave_an_image(run);
+    if (run->failed || !rig_same_result(run, COW_OK, run->ops->close(run->subject)))
         return;
     run->subject = NULL;
     if (run->options->foreign_faults) /* an munmap may have failed, too */
