@@ -6,6 +6,7 @@
 #include "kernel_view.h"
 #include "state.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -467,9 +468,12 @@ static void run_once(const struct rig_program *program, const struct rig_options
 void rig_run(const struct rig_program *program, const struct rig_options *options, struct rig_verdict *ret_verdict)
 {
     static const char leak[] = "divergence: leak ";
+    const bool is_0_free = fcntl(STDIN_FILENO, F_GETFD) < 0;
     run_once(program, options, ret_verdict);
     if (ret_verdict->kind != RIG_DIVERGED || strncmp(ret_verdict->line, leak, sizeof leak - 1) != 0)
         return;
     free(ret_verdict->report);
+    if (is_0_free)
+        close(STDIN_FILENO); /* or the pool would not get it again */
     run_once(program, options, ret_verdict);
 }
