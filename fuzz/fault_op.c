@@ -138,10 +138,25 @@ static void ask_for_impossible(struct rig_run *run)
     }
 }
 
+/* And what it just allows, which takes a while to make: for the program of no operations. */
+static void ask_for_the_largest(struct rig_run *run)
+{
+    struct rig_geometry geometry = run->geometry;
+    struct rig_subject *subject;
+    geometry.guard_bytes = COW_MAX_GUARD_BYTES;
+    geometry.unit_bytes = geometry.join_bytes = geometry.window_bytes = geometry.whole_bytes = COW_MAX_MEMORY_BYTES;
+    geometry.queue_slots = COW_MAX_SLOTS;
+    const int result = run->ops->open(&geometry, &subject);
+    if (rig_same_result(run, COW_OK, result))
+        (void)rig_same_result(run, COW_OK, run->ops->close(subject));
+}
+
 bool rig_open(struct rig_run *run)
 {
     if (run->ops->range && run->ops->extension_file) /* others may allow more */
         ask_for_impossible(run);
+    if (run->ops->range && run->ops->extension_file && run->program->n_ops == 0 && !run->options->foreign_faults)
+        ask_for_the_largest(run);
     if (run->failed)
         return false;
     if (wants_faults(run)) {
