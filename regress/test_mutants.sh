@@ -107,7 +107,7 @@ listed_exist() {
     local id reason
     while read -r id reason; do
         [[ -n $id && $id != '#'* ]] || continue
-        cut -f 1 "$dir/list" | grep -qxF -- "$id" || { echo "there is no mutant $id" && return 1; }
+        grep -qxF -- "$id" <(cut -f 1 "$dir/list") || { echo "there is no mutant $id" && return 1; }
         [[ -n $reason ]] || { echo "no reason: $id" && return 1; }
     done <regress/mutants.equivalent
 }
