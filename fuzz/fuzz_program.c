@@ -76,10 +76,15 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t n_a, const uint8_t *b,
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
+/* Some two seconds: eight instances of 64 MiB, compared after each of 256 operations, would take longer than an engine waits. */
+#define MOST_BYTES (UINT64_C(8) << 30)
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
-    const struct rig_options options = {
-        .subject = rig_default_subject(), .until = UINT32_MAX, .matrix = rig_steering_begin()};
+    const struct rig_options options = {.subject = rig_default_subject(),
+                                        .until = UINT32_MAX,
+                                        .most_bytes = MOST_BYTES,
+                                        .matrix = rig_steering_begin()};
     static struct rig_program program;
     struct rig_verdict verdict;
     rig_program_decode(bytes, n_bytes, &program);

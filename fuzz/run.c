@@ -370,11 +370,22 @@ static void trace(struct rig_run *run, const struct rig_op *op, const struct rig
 
 /* ---- the program ---- */
 
+/* What an operation costs is mostly this. */
+static uint64_t live_bytes(const struct rig_run *run)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
+        if (run->registers[i].held[0].model)
+            sum += run->registers[i].held[0].model->length_bytes;
+    return sum;
+}
+
 static void run_operations(struct rig_run *run)
 {
     const struct rig_program *program = run->program;
     const uint32_t n_possible = run->is_over ? rig_n_leading_faults(program) : program->n_ops;
     const uint32_t n_ops = n_possible < run->options->until ? n_possible : run->options->until;
+    uint64_t n_bytes = 0;
     for (run->op = 0; run->op < n_ops && !run->failed; run->op++) {
         const struct rig_op *op = &program->ops[run->op];
         struct rig_outcome outcome = {.kind = RIG_OUTCOME_NOOP};
@@ -387,6 +398,9 @@ static void run_operations(struct rig_run *run)
         check_expectation(run, op, &outcome);
         if (run->failed)
             return;
+        n_bytes += live_bytes(run);
+        if (run->options->most_bytes && n_bytes >= run->options->most_bytes)
+            break;
     }
     run->op = program->n_ops;
     run->verdict->state_hash = hash_state(run);

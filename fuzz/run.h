@@ -80,8 +80,9 @@ struct rig_options {
     const struct rig_subject_ops *subject;
     /* Called before each operation, and once more before the end of the program; or NULL. Of use to subjects. */
     void (*before)(const struct rig_run *run);
-    FILE *trace;                           /* a line for each operation, or NULL */
-    uint32_t until;                        /* run only operations before this one; UINT32_MAX: all */
+    FILE *trace;         /* a line for each operation, or NULL */
+    uint32_t until;      /* run only operations before this one; UINT32_MAX: all */
+    uint64_t most_bytes; /* no more operations once instances, summed over operations, came to this; 0: all */
     const struct rig_expect *expect;       /* of a text, or NULL */
     struct rig_expect *ret_expect;         /* what the model says, or NULL */
     struct rig_matrix *matrix;             /* what was met is added, or NULL */

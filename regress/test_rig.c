@@ -172,6 +172,21 @@ static void test_rig__until_runs_the_operations_before_it(void)
     CHECK_EQ(run_until(program, &rig_subject_pool, UINT32_MAX).counters.n_operations, 30);
 }
 
+static void test_rig__no_operation_follows_when_the_instances_came_to_so_many_bytes(void)
+{
+    static const uint64_t sums[] = {4 << 10, 8 << 10, 20 << 10, 32 << 10, 44 << 10};
+    const struct rig_text *text =
+        parse("cowpool-ops 1\npool slots=2 max=8K\ninstantiate i0 none initial=4K\nload i0 0 width=1\n"
+              "instantiate i1 none initial=8K\nload i0 0 width=1\nload i0 0 width=1");
+    for (uint32_t n = 0; n < 5; n++) {
+        const struct rig_options options = {.subject = &rig_subject_pool, .until = UINT32_MAX, .most_bytes = sums[n]};
+        struct rig_verdict verdict;
+        rig_run(&text->program, &options, &verdict);
+        CHECK_EQ(verdict.kind, RIG_AGREE);
+        CHECK_EQ(verdict.counters.n_operations, n + 1);
+    }
+}
+
 static void test_rig__what_the_model_answers_is_what_the_pool_is_expected_to(void)
 {
     static struct rig_expect expect[RIG_MAX_OPS];
@@ -261,6 +276,7 @@ int main(void)
     RUN(test_rig__the_hash_is_of_the_model_and_not_of_the_subject);
     RUN(test_rig__the_hash_sees_lengths_bytes_leases_and_results);
     RUN(test_rig__until_runs_the_operations_before_it);
+    RUN(test_rig__no_operation_follows_when_the_instances_came_to_so_many_bytes);
     RUN(test_rig__what_the_model_answers_is_what_the_pool_is_expected_to);
     RUN(test_rig__an_expectation_that_is_out_of_date_is_reported);
     RUN(test_rig__the_model_agrees_with_itself);
