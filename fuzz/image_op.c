@@ -90,7 +90,9 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     if (model == COW_OK)
         rig_expect_image(run, &image);
     const int subject = rig_asks(run, model) ? create_on_subject(run, extent_bytes, &image) : model;
-    const bool is_fault = rig_is_fault(run, model, subject);
+    /* A foreign failure may come before the refusal is found. */
+    const bool is_fault =
+        rig_is_fault(run, model, subject) || (run->options->foreign_faults && model > 0 && subject < 0);
     if (is_fault || !rig_same_result(run, model, subject) || model != COW_OK) {
         if (model == COW_OK)
             ref_image_free(image.model);

@@ -76,7 +76,7 @@ static bool compare_lengths(struct rig_run *run, const struct rig_lease *lease, 
     else if (ret_memory->max_bytes != model->max_bytes)
         rig_diverge(run, "length", "maximum", "the maximum is %ju bytes, not %ju", (uintmax_t)ret_memory->max_bytes,
                     (uintmax_t)model->max_bytes);
-    else if (run->ops->promises_placement && ret_memory->base != lease->base)
+    else if (run->ops->range && ret_memory->base != lease->base) /* memory that is real */
         rig_suspect(run, "base", "moved", "the memory is %jd bytes from where it was lent",
                     (intmax_t)(ret_memory->base - lease->base));
     return !run->failed;

@@ -18,7 +18,7 @@ fi
 # ---- the copy: few seeds, and quickly compiled ----
 tree=$dir/tree
 mkdir -p "$tree/regress/programs" "$tree/corpus/motifs" "$dir/witness" "$dir/planted"
-cp -r .ci CMakeLists.txt CMakePresets.json fuzz impl reference "$tree/"
+cp -r .ci CMakeLists.txt CMakePresets.json bench fuzz impl reference "$tree/"
 cp regress/{test_guest,interfere,liar,pressure}.c "$tree/regress/" # which CMakeLists.txt names
 cp regress/programs/b40-reset-to-image-end.ops "$dir/witness/"
 patch=$PWD/regress/bugs/B40.patch

@@ -17,7 +17,7 @@ done
 # ---- the copy: half of the corpus, two historic bugs, and quickly compiled ----
 tree=$dir/tree
 mkdir -p "$tree/regress/bugs" "$tree/corpus"
-cp -r .ci CMakeLists.txt CMakePresets.json fuzz impl reference "$tree/"
+cp -r .ci CMakeLists.txt CMakePresets.json bench fuzz impl reference "$tree/"
 cp -r regress/{programs,uncovered.txt,bugs.gnuplot,bugs.sh,patched.sh,reached.sh,harness.sh,test_canary.sh} regress/{test_guest,interfere,liar,pressure}.c "$tree/regress/"
 cp regress/bugs/{B27,M10}.patch "$tree/regress/bugs/"
 cp -r corpus/{edges,motifs} "$tree/corpus/"

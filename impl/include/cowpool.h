@@ -124,7 +124,8 @@ enum cow_reset {
 
 /* Everything zero but n_slots and max_bytes is a sensible pool. */
 struct cow_pool_config {
-    uint32_t n_slots;     /* 1 .. COW_MAX_SLOTS; each takes at most a handful of mappings, and with growth truncate a descriptor */
+    uint32_t
+        n_slots; /* 1 .. COW_MAX_SLOTS; each takes at most a handful of mappings, and with growth truncate a descriptor */
     uint64_t max_bytes;   /* the largest length of any instance, 0 .. 4 GiB, any byte count */
     uint64_t guard_bytes; /* inaccessible bytes behind each slot and before the first, rounded up to host pages,
                                   at most 16 GiB. 0: none behind a slot, for engines that check every bound in software;
