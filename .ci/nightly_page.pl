@@ -25,13 +25,13 @@ sub duration {
 }
 sub count { my ($n, $one, $many) = @_; return number($n) . ' ' . ($n == 1 ? $one : $many) }
 sub percent { my ($percent) = @_; return defined $percent ? sprintf('%.2f %%', $percent) : '–' }
-# row CELL...: of a table; what is a number is set like one, what begins with < is HTML already
+# row CELL...: of a table; what is a number is set like one, and a reference is HTML already
 sub row {
     my ($first, @cells) = @_;
-    my $html = qq(<tr><th scope="row">) . ($first =~ /^</ ? $first : text($first)) . '</th>';
+    my $html = '<tr><th scope="row">' . text($first) . '</th>';
     for my $cell (@cells) {
-        my $class = $cell =~ /^(–|-?[\d,.]+( %| s)?)$/ ? ' class="n"' : '';
-        $html .= "<td$class>" . ($cell =~ /^</ ? $cell : text($cell)) . '</td>';
+        my $class = !ref $cell && $cell =~ /^(–|-?[\d,.]+( %| s)?)$/ ? ' class="n"' : '';
+        $html .= "<td$class>" . (ref $cell ? $$cell : text($cell)) . '</td>';
     }
     return "$html</tr>\n";
 }
@@ -161,7 +161,7 @@ sub nights_table {
     my @rows;
     for my $it (reverse @nights > 30 ? @nights[-30 .. -1] : @nights) {
         my $class = $it->{verdict} eq 'ok' ? 'is-good' : $it->{verdict} eq 'failed' ? 'is-bad' : 'is-odd';
-        push @rows, row($it->{night}, text($it->{at} =~ s/T(\d\d:\d\d).*/ $1/r), qq(<span class="$class">$it->{verdict}</span>), number($it->{operations}), percent($it->{lines}),
+        push @rows, row($it->{night}, $it->{at} =~ s/T(\d\d:\d\d).*/ $1/r, \qq(<span class="$class">$it->{verdict}</span>), number($it->{operations}), percent($it->{lines}),
             percent($it->{branches}), number($it->{states}), number($it->{entries}), number($it->{features}), number(scalar @{$it->{findings} // []}), $it->{commit} // '');
     }
     my $table = table('The nights', ['night', 'UTC', 'verdict', '#operations', '#lines', '#branches', '#states', '#corpus', '#features', '#findings', 'commit'], @rows);
@@ -171,8 +171,8 @@ sub nights_table {
 
 sub floors {
     my @floors = @{$night->{floors}} or return '<p>' . text($night->{history_note} || 'Nothing was compared.') . "</p>\n";
-    return table('Floors', ['', '#tonight', '#before', '#at least', 'margin', ''], map { row($_->{what}, number($_->{now}), number($_->{before}), number($_->{least}), text($_->{margin}),
-        $_->{held} ? '<span class="is-good">held</span>' : '<span class="is-bad">fell</span>') } @floors);
+    return table('Floors', ['', '', '#tonight', '#before', '#at least', 'margin'], map { row($_->{what}, $_->{held} ? \'<span class="is-good">held</span>' : \'<span class="is-bad">fell</span>',
+        number($_->{now}), number($_->{before}), number($_->{least}), $_->{margin}) } @floors);
 }
 
 sub fuzzing {
@@ -184,7 +184,7 @@ sub fuzzing {
 sub status {
     my ($status) = @_;
     my $class = $status eq 'ok' ? 'is-good' : $status eq 'failed' ? 'is-bad' : 'is-odd';
-    return qq(<span class="$class">$status</span>);
+    return \qq(<span class="$class">$status</span>);
 }
 
 sub bugs {
@@ -192,17 +192,17 @@ sub bugs {
     my @rows;
     for my $bug (@bugs) {
         my ($trial) = grep { $_->{found} } @{$bug->{trials}};
-        my $from_none = defined $bug->{not_fuzzed} ? '<span class="faint">not fuzzed</span>' : $trial ? number($trial->{operations}) . " operations, $trial->{seconds} s"
-            : '<span class="is-odd">not found</span>';
-        push @rows, row($bug->{id}, text($bug->{effect}), $bug->{replay}{found} ? text($bug->{replay}{program} =~ s/^corpus\///r) : '<span class="is-bad">not found</span>', $from_none,
-            text(($bug->{replay}{line} // '') =~ s/^divergence: //r));
+        my $from_none = defined $bug->{not_fuzzed} ? \'<span class="faint">not fuzzed</span>' : $trial ? number($trial->{operations}) . " operations, $trial->{seconds} s"
+            : \'<span class="is-odd">not found</span>';
+        push @rows, row($bug->{id}, $bug->{effect}, $bug->{replay}{found} ? $bug->{replay}{program} =~ s/^corpus\///r : \'<span class="is-bad">not found</span>', $from_none,
+            ($bug->{replay}{line} // '') =~ s/^divergence: //r);
     }
     return table('Historic bugs', ['', 'what it does', 'found by replay, in', 'from no corpus, after', 'as'], @rows);
 }
 
 sub skipped {
     my @skipped = @{$night->{skipped}} or return "<p>Nothing.</p>\n";
-    return table('Skipped', ['', 'why'], map { row($_->{what}, text($_->{why})) } @skipped);
+    return table('Skipped', ['', 'why'], map { row($_->{what}, $_->{why}) } @skipped);
 }
 
 # ---- the page ----
@@ -247,7 +247,7 @@ $findings_later
 <h2>Skipped</h2>
 @{[skipped()]}
 <h2>Steps</h2>
-@{[table('Steps', ['', '', '#seconds', ''], map { row($_->{name}, status($_->{status}), number($_->{seconds}), text($_->{words})) } @{$night->{steps}})]}
+@{[table('Steps', ['', '', '#seconds', ''], map { row($_->{name}, status($_->{status}), number($_->{seconds}), $_->{words}) } @{$night->{steps}})]}
 </main>
 <footer>
 <p>Commit @{[text($night->{commit} || 'unknown')]}$changed. @{[text($night->{kernel})]}, @{[text($night->{machine})]}; @{[duration($night->{seconds})]}

@@ -108,6 +108,7 @@ details { margin: .5rem 0; } summary { cursor: pointer; color: var(--link); }
 .finding { border-left: .25rem solid var(--bad); padding-left: 1rem; margin: 1.25rem 0; }
 .finding.gone { border-color: var(--good); }
 footer { margin-top: 3.5rem; border-top: 1px solid var(--line); padding-top: .8rem; color: var(--faint); font-size: .875rem; }
+@media (max-width: 40rem) { th, td { padding-right: .5rem; } tbody th { white-space: normal; } .map tbody th { white-space: nowrap; } }
 @media print { .scroll, pre { overflow: visible; white-space: pre-wrap; } details::details-content { display: block; } }
 END
 

@@ -126,13 +126,13 @@ shows_json() {
             print "no row of results: $operation->{name}: @cells\n";
             $n_wrong++;
         }
-        line("floor", $_->{what}, commas($_->{now}), commas($_->{before}), commas($_->{least}), $_->{margin}, $_->{held} ? "held" : "fell") for @{$night->{floors}};
+        line("floor", $_->{what}, $_->{held} ? "held" : "fell", commas($_->{now}), commas($_->{before}), commas($_->{least}), $_->{margin}) for @{$night->{floors}};
         line("skipped", $_->{what}, $_->{why}) for @{$night->{skipped}};
         line("step", $_->{name}, $_->{status}, $_->{seconds}, $_->{words} ne "" ? $_->{words} : ()) for @{$night->{steps}};
         for my $it (@{$night->{nights}}) {
             want(join(" ", $it->{night}, $it->{at} =~ /^(\S+)T(\d\d:\d\d)/, $it->{verdict}, commas($it->{operations})), "night") if $it->{night} > $night->{night} - 30;
         }
-        want($_->{id} . " ", "historic bug") for @{$night->{bugs}};
+        want("$_->{id} $_->{effect}", "historic bug") for @{$night->{bugs}};
         want(commas($_->{operations}) . " " . commas($_->{operations_per_second}), "fuzzing") for grep { $_->{operations} } @{$night->{fuzz}};
         print "$n things looked for\n";
         exit($n_wrong > 0 || $n < 12)' "$1" "$dir/text"
@@ -194,6 +194,7 @@ check "the night is written down" is night 1 $history
 shows "all is well" $out/index.html
 cp -r $out "$dir/first"
 cp $history "$dir/history"
+sed -i "s|\"effect\":\"[^\"]*\"|\"effect\":\"it's <i>odd</i> \& \\\\\"told\\\\\"\"|" "$dir/first/work/bugs.json" # for the pages below
 
 # ---- with the canary switched off ----
 # Its patch changes nothing any more but a line of the reader of Wasm binaries, to the same.
