@@ -225,10 +225,10 @@ static int choose_modes(const struct cow_sys_table *table, struct cow_pool_confi
     return result;
 }
 
-int cow_pool_create(const struct cow_pool_config *wanted, struct cow_pool **ret_pool)
+int cow_pool_create(const struct cow_pool_config *config, struct cow_pool **ret_pool)
 {
-    struct cow_pool_config modes = *wanted;
-    const struct cow_pool_config *config = &modes;
+    struct cow_pool_config modes = *config;
+    config = &modes;
     const struct cow_sys_table *table = config->sys ? config->sys : &cow_sys_linux;
     int result = check_config(config);
     if (result == COW_OK)
@@ -308,6 +308,7 @@ int cow_pool_flush(struct cow_pool *pool)
     int first_error = 0;
     if (cow_pool_is_forked(pool))
         return COW_FORKED;
+    COW_CHECK(pool->n_shards > 0);
     for (uint32_t i = 0; i < pool->n_shards; i++) {
         const int result = cow_queue_flush(pool, &pool->shards[i]);
         first_error = first_error ? first_error : result;

@@ -24,6 +24,12 @@ static unsigned below(unsigned n)
     return (unsigned)(next_random() >> 33) % n;
 }
 
+static uint64_t random_groups(void)
+{
+    const uint64_t some = next_random();
+    return some & next_random();
+}
+
 /* Bit g: the lease writes to group g, of so many pages. */
 struct trace {
     uint64_t writes[N_LEASES];
@@ -81,20 +87,20 @@ static uint64_t optimum(const struct trace *trace)
 /* In thousandths. The constant: all pages fault twice. */
 static uint64_t ratio(const struct trace *trace)
 {
-    const uint64_t constant = 2 * COW_COST_FAULT * n_pages(trace, UINT64_MAX), cost = cost_of_deciding(trace);
+    const uint64_t constant = UINT64_C(2) * COW_COST_FAULT * n_pages(trace, UINT64_MAX), cost = cost_of_deciding(trace);
     return cost < constant ? 0 : (cost - constant) * 1000 / optimum(trace);
 }
 
 static void begin_trace(struct trace *trace, unsigned shape, unsigned group_pages)
 {
-    const uint64_t some = next_random() & next_random();
+    const uint64_t some = random_groups();
     const unsigned period = 1 + below(40);
     trace->group_pages = group_pages;
     for (unsigned i = 0; i < N_LEASES; i++) {
-        const uint64_t few = UINT64_C(1) << below(N_GROUPS) | UINT64_C(1) << below(N_GROUPS);
+        const uint64_t one = UINT64_C(1) << below(N_GROUPS), few = one | UINT64_C(1) << below(N_GROUPS);
         const uint64_t shapes[] = {some,
                                    few,
-                                   next_random() & next_random(),
+                                   random_groups(),
                                    i % 8 == 7 ? UINT64_MAX : 0,
                                    i / period % 2 ? some : 0,
                                    i % period == 0 ? UINT64_MAX : 0};
@@ -105,7 +111,7 @@ static void begin_trace(struct trace *trace, unsigned shape, unsigned group_page
 static void change(struct trace *trace)
 {
     const unsigned begin = below(N_LEASES), length = 1 + below(24), period = 1 + below(48);
-    const uint64_t writes = below(3) ? 0 : below(2) ? UINT64_MAX : next_random() & next_random();
+    const uint64_t writes = below(3) ? 0 : below(2) ? UINT64_MAX : random_groups();
     for (unsigned i = begin; i < N_LEASES && i < begin + length; i++)
         trace->writes[i] = below(2) ? writes : trace->writes[begin];
     for (unsigned i = period; i < N_LEASES && below(4) == 0; i++)
