@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # lockstep sweep: over all programs that are kept, whichever kernel call fails, pool and model agree (in the slower builds, over the
-# edges). A pool that takes a failed reset for a reset (B7) is found with a program that has no fault in it, and what is written
-# down shows the same by itself.
+# edges); over the edges in three of the other ways to grow and reset, too. A pool that takes a failed reset for a reset (B7) is found
+# with a program that has no fault in it, and what is written down shows the same by itself.
 set -euo pipefail
 . "$(dirname "$0")/harness.sh"
 cd "${SOURCE_DIR:-$(dirname "$0")/..}"
@@ -14,8 +14,8 @@ swept=(corpus regress/programs)
 list() { find "${swept[@]}" -name '*.ops' -printf '%s %p\0' | sort -znr | cut -zd' ' -f2-; }
 
 # Each processor takes some, the long ones first. Ends with what was counted.
-all_agree() {
-    list | xargs -0 -n 12 -P "$(nproc)" "$lockstep" sweep --json >"$dir/told" 2>"$dir/reports" ||
+all_agree() { # OPTION...
+    list | xargs -0 -n 12 -P "$(nproc)" "$lockstep" sweep --json "$@" >"$dir/told" 2>"$dir/reports" ||
         { grep -v ': all agree$' "$dir/reports" | head -n 60 && return 1; }
     awk -F'[{:,}]' -v files="$(list | tr -cd '\0' | wc -c)" '
         { for (i = 1; i < NF; i++) { if ($i == "\"programs\"") n += $(i + 1); if ($i == "\"faults\"") faults += $(i + 1) } }
@@ -61,4 +61,12 @@ if [[ -z $(option "$build" COW_SANITIZE) ]]; then
 fi
 check "every program agrees, whichever call fails" all_agree
 tail -n 1 "$dir/stdout"
+if [[ ${swept[0]} == corpus ]]; then
+    swept=(corpus/edges)
+    for modes in "guard adaptive" "protect deferred" "truncate copyback"; do
+        check "so do the edges with growth=${modes% *} reset=${modes#* }" \
+            all_agree --set "growth=${modes% *}" --set "reset=${modes#* }"
+        tail -n 1 "$dir/stdout"
+    done
+fi
 exit $((n_failed > 0))
