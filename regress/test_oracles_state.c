@@ -212,6 +212,27 @@ static void test_oracles__a_file_that_is_copied_and_not_mapped_is_seen(void)
     expect_of_file(copies_the_file, "divergence: mapping end image", 6);
 }
 
+/* A file of its own, with the same bytes at the same places. */
+static int maps_another_file(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
+                             void **ret_image)
+{
+    uint8_t bytes[1 << 13];
+    const int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    CHECK(range.length_bytes <= sizeof bytes);
+    CHECK_EQ(pread(range.fd, bytes, range.length_bytes, (off_t)range.file_offset_bytes), (ssize_t)range.length_bytes);
+    CHECK_EQ(pwrite(fd, bytes, range.length_bytes, (off_t)range.file_offset_bytes), (ssize_t)range.length_bytes);
+    CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), 0);
+    range.fd = fd;
+    const int result = truth->image_from_file(subject, extent_bytes, &range, ret_image);
+    close(fd);
+    return result;
+}
+
+static void test_oracles__another_file_that_is_mapped_is_seen(void)
+{
+    expect_of_file(maps_another_file, "divergence: mapping end image", 6);
+}
+
 /* ---- the other ways to ask for an image of a file ---- */
 
 static int maps_what_is_not_sealed(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
@@ -451,6 +472,7 @@ int main(void)
     RUN(test_oracles__a_wrong_mapping_is_seen_between_other_operations);
     RUN(test_oracles__a_run_from_the_wrong_place_of_the_file_is_seen);
     RUN(test_oracles__a_file_that_is_copied_and_not_mapped_is_seen);
+    RUN(test_oracles__another_file_that_is_mapped_is_seen);
     RUN(test_oracles__other_ways_to_ask_for_an_image_of_a_file_are_tried);
     RUN(test_oracles__impossible_pools_and_closing_too_early_are_tried);
     RUN(test_oracles__an_extension_that_is_not_mapped_as_it_must_be_is_seen);
