@@ -14,13 +14,13 @@ for name in chromium chromium-browser google-chrome google-chrome-stable; do
     [[ -n $browser ]] || browser=$(command -v $name || true)
 done
 
-# ---- the copy: half of the corpus, two historic bugs, and quickly compiled ----
+# ---- the copy: without what evolved, two historic bugs, and quickly compiled ----
 tree=$dir/tree
 mkdir -p "$tree/regress/bugs" "$tree/corpus"
 cp -r .ci CMakeLists.txt CMakePresets.json bench fuzz impl reference "$tree/"
 cp -r regress/{programs,uncovered.txt,bugs.gnuplot,bugs.sh,patched.sh,reached.sh,harness.sh,test_canary.sh} regress/{test_guest,interfere,liar,pressure}.c "$tree/regress/"
 cp regress/bugs/{B27,M10}.patch "$tree/regress/bugs/"
-cp -r corpus/{edges,motifs} "$tree/corpus/"
+cp -r corpus/{edges,motifs,pairs,shapes} "$tree/corpus/"
 cd "$tree"
 sed -i 's/"-O2"/"-O0"/' CMakePresets.json
 out=build/nightly json=build/nightly/nightly.json history=var/nightly/history.jsonl
