@@ -186,13 +186,18 @@ static int lies_of_a_file(struct rig_subject *subject, uint64_t extent_bytes, co
                       : truth->image_from_file(subject, extent_bytes, range, ret_image);
 }
 
-/* The sealed file of an image, as if it was not sealed. */
+/* The sealed file of an image, and not one that is only tried. */
+static bool is_of_image(uint64_t extent_bytes, const struct cow_file_range *range)
+{
+    return range->use == COW_FILE_GUARDED && range->offset_bytes + range->length_bytes == extent_bytes &&
+           range->file_offset_bytes && range->length_bytes > lying_page();
+}
+
+/* As if it was not sealed. */
 static int copies_the_file(struct rig_subject *subject, uint64_t extent_bytes, struct cow_file_range range,
                            void **ret_image)
 {
-    const bool is_image = range.use == COW_FILE_GUARDED && range.offset_bytes + range.length_bytes == extent_bytes &&
-                          range.file_offset_bytes && range.length_bytes > lying_page();
-    range.use = is_image ? COW_FILE_COPIED : range.use;
+    range.use = is_of_image(extent_bytes, &range) ? COW_FILE_COPIED : range.use;
     return truth->image_from_file(subject, extent_bytes, &range, ret_image);
 }
 
@@ -217,9 +222,10 @@ static int maps_another_file(struct rig_subject *subject, uint64_t extent_bytes,
                              void **ret_image)
 {
     uint8_t bytes[1 << 13];
+    if (!is_of_image(extent_bytes, &range) || range.length_bytes > sizeof bytes ||
+        pread(range.fd, bytes, range.length_bytes, (off_t)range.file_offset_bytes) != (ssize_t)range.length_bytes)
+        return truth->image_from_file(subject, extent_bytes, &range, ret_image);
     const int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    CHECK(range.length_bytes <= sizeof bytes);
-    CHECK_EQ(pread(range.fd, bytes, range.length_bytes, (off_t)range.file_offset_bytes), (ssize_t)range.length_bytes);
     CHECK_EQ(pwrite(fd, bytes, range.length_bytes, (off_t)range.file_offset_bytes), (ssize_t)range.length_bytes);
     CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), 0);
     range.fd = fd;
