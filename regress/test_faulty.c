@@ -373,6 +373,47 @@ static void test_faulty__a_lie_about_a_file_has_done_nothing(void)
 
 /* ---- books ---- */
 
+static void test_faulty__scans_have_little_room_swapped_pages_and_zero_pages(void)
+{
+    begin();
+    void *mapped;
+    CHECK_EQ(table->mmap(table, NULL, 8 * page(), COW_MAP_ZERO, COW_WHERE_ANY, -1, 0, &mapped), 0);
+    uint8_t *at = mapped, *walked = at;
+    struct cow_stretch found[8];
+    const int fd = table->open_pagemap(table);
+    at[0] = at[3 * page()] = 1;
+    at[6 * page()] = 0;
+    int n = fd < 0 ? -1
+                   : table->pagemap_scan(table, fd, at, 8 * page(), COW_PAGES_PRESENT | COW_PAGES_SWAPPED, found, 8,
+                                         &walked);
+    if (n >= 0) { /* else this kernel cannot look */
+        CHECK_EQ(n, 2);
+        CHECK(walked < at + 8 * page());
+        CHECK(!found[0].is_zero_page && found[0].begin == at);
+        n = table->pagemap_scan(table, fd, at, 8 * page(), COW_PAGES_PRESENT, found, 8, &walked);
+        CHECK_EQ(n, 1); /* of two that are next to even and odd addresses one is swapped out */
+        CHECK_EQ(table->pagemap_scan(table, fd, at + 6 * page(), page(), COW_PAGES_PRESENT | COW_PAGES_SWAPPED, found,
+                                     8, &walked),
+                 1);
+        CHECK(found[0].is_zero_page);
+    }
+    CHECK(fd < 0 || table->close(table, fd) == 0);
+    CHECK_EQ(table->munmap(table, at, 8 * page()), 0);
+}
+
+static void test_faulty__a_change_of_access_that_fails_has_done_half(void)
+{
+    begin();
+    void *mapped;
+    CHECK_EQ(table->mmap(table, NULL, 2 * page(), COW_MAP_ZERO, COW_WHERE_ANY, -1, 0, &mapped), 0);
+    uint8_t *at = mapped;
+    arm_error(RIG_CALL_MPROTECT, 1, false, "ENOMEM");
+    CHECK_EQ(table->mprotect(table, at, 2 * page(), COW_ACCESS_NONE), -ENOMEM);
+    CHECK_EQ(is_readable(at), 0);
+    CHECK_EQ(is_readable(at + page()), 1);
+    CHECK_EQ(table->munmap(table, at, 2 * page()), 0);
+}
+
 static void test_faulty__books_of_what_is_open(void)
 {
     begin();
@@ -424,6 +465,8 @@ int main(void)
     RUN(test_faulty__a_short_write_has_written_that_much);
     RUN(test_faulty__a_lie_about_memory_has_done_nothing);
     RUN(test_faulty__a_lie_about_a_file_has_done_nothing);
+    RUN(test_faulty__scans_have_little_room_swapped_pages_and_zero_pages);
+    RUN(test_faulty__a_change_of_access_that_fails_has_done_half);
     RUN(test_faulty__books_of_what_is_open);
     RUN(test_faulty__books_of_what_is_mapped);
     return 0;
