@@ -199,6 +199,7 @@ static bool adopt_trims(struct rig_run *run, const struct rig_ended *reset)
         if (slot->state != RIG_SLOT_IDLE && slot->state != RIG_SLOT_QUEUED)
             continue;
         const bool is_queued = run->ops->slot_state(run->subject, i) == RIG_SLOT_QUEUED;
+        rig_may_also_retire(run, UINT32_C(1) << i); /* it may have been trimmed, and then not cleaned */
         slot->must_discard = is_queued && run->ops->must_discard(run->subject, i);
         slot->idle_since = run->clock; /* in which order is not known any more */
         slot->state = is_queued ? RIG_SLOT_QUEUED : RIG_SLOT_IDLE;
