@@ -6,7 +6,8 @@
 /* ---- what became of a lease's pages ---- */
 
 static struct cow_stats before;
-static enum { NOTHING, LET_GO, COPIED, FELL_BACK } claim;
+enum claim { NOTHING, LET_GO, COPIED, FELL_BACK };
+static enum claim claim;
 
 /* Of the reset that has happened since it says what the test wants. */
 static int tells_otherwise(struct rig_subject *subject, struct cow_stats *ret_stats)
@@ -23,7 +24,7 @@ static int tells_otherwise(struct rig_subject *subject, struct cow_stats *ret_st
     return result;
 }
 
-static void expect_told(int told, const char *modes, const char *operations, const char *line)
+static void expect_told(enum claim told, const char *modes, const char *operations, const char *line)
 {
     char program[400];
     snprintf(program, sizeof program, "cowpool-ops 1\npool slots=1 max=8P %s probe=none observe=final sweep=no\n%s",
