@@ -299,7 +299,8 @@ static size_t n_kept;
 static int does_not_test(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
 {
     struct rig_geometry real = *geometry;
-    if (lying_state.armed) {
+    if (lying_state.armed && geometry->sys) {
+        CHECK(n_kept < sizeof kept / sizeof *kept);
         kept[n_kept++] = geometry->sys;
         real.sys = NULL;
     }

@@ -282,8 +282,11 @@ static void test_oracles__other_ways_to_ask_for_an_image_of_a_file_are_tried(voi
 static int makes_a_pool_of_no_slots(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
 {
     struct rig_geometry changed = *geometry;
+    static struct rig_subject *kept; /* for leak detectors: the rig does not know that it was made */
     changed.n_slots += lying_state.armed && changed.n_slots == 0;
-    return lying_open(&changed, ret_subject);
+    const int result = lying_open(&changed, ret_subject);
+    kept = result == COW_OK && geometry->n_slots == 0 ? *ret_subject : kept;
+    return result;
 }
 
 static int closes_what_is_in_use(struct rig_subject *subject)

@@ -431,7 +431,7 @@ static int in_child_with_a_queue(void)
     CHECK_EQ(cow_instance_release(pool, instances[0]), COW_OK);
     const pid_t child = fork();
     if (child == 0)
-        _exit(process_can_read(base) || cow_pool_close(pool) != COW_FORKED || cow_check_pool(pool).n_files > 1000);
+        _exit(process_can_read(base) || cow_check_pool(pool).n_files || cow_pool_close(pool) != COW_FORKED);
     CHECK_EQ(process_wait(child), 0);
     CHECK_EQ(cow_instance_release(pool, instances[1]), COW_OK);
     CHECK_EQ(cow_pool_close(pool), COW_OK);
