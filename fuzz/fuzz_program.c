@@ -74,6 +74,25 @@ size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t n_a, const uint8_t *b,
     return encode(&program, ret_bytes, n_max);
 }
 
+int LLVMFuzzerInitialize(int *n_arguments, char ***arguments);
+
+/* What the pool asks the kernel once in a process, for each way to grow and reset, is asked here, and not by whichever input comes
+ * first. Nothing of it is left open. */
+int LLVMFuzzerInitialize(int *n_arguments, char ***arguments)
+{
+    (void)n_arguments;
+    (void)arguments;
+    for (int growth = COW_GROWTH_TRUNCATE; growth <= COW_GROWTH_GUARD; growth++)
+        for (int reset = COW_RESET_DISCARD; reset <= COW_RESET_ADAPTIVE; reset++) {
+            const struct cow_pool_config config = {
+                .n_slots = 1, .growth = (enum cow_growth)growth, .reset = (enum cow_reset)reset};
+            struct cow_pool *pool;
+            if (cow_pool_create(&config, &pool) == COW_OK)
+                (void)cow_pool_close(pool);
+        }
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
 /* Some two seconds: eight instances of 64 MiB, compared after each of 256 operations, would take longer than an engine waits. */
