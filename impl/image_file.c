@@ -38,8 +38,10 @@ static int plan_range(const struct cow_image_set *set, const struct cow_file_ran
         result = table->next_data(table, range->fd, at, &data, &hole);
         if (result != COW_OK || data >= end)
             break;
-        if (hole <= at) /* the file ends before the range now: what is not there must not be taken for a hole */
+        if (hole <= at ||
+            hole < data) /* the file ends before the range now: what is not there must not be taken for a hole */
             return -EIO;
+        data = data > at ? data : at; /* a stretch may begin before the range (sys.h) */
         result = cow_image_plan_add(ret_plan, range->offset_bytes + (data - begin), (hole < end ? hole : end) - data);
     }
     return result;

@@ -5,6 +5,8 @@
 int cow_image_plan_add(struct cow_image_plan *plan, uint64_t offset_bytes, uint64_t length_bytes)
 {
     const uint64_t page = plan->page_bytes;
+    if (length_bytes == 0)
+        return COW_OK;
     const uint64_t begin = offset_bytes & ~(page - 1);
     const uint64_t end = cow_round_up(offset_bytes + length_bytes, page);
     struct cow_run *last = plan->n_runs ? &plan->runs[plan->n_runs - 1] : NULL;

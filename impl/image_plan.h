@@ -17,7 +17,7 @@ struct cow_image_plan {
     struct cow_run runs[COW_IMAGE_MAX_RUNS];
 };
 
-/* Data at [offset_bytes, offset_bytes + length_bytes), not empty, which does not begin before what was added before.
+/* Data at [offset_bytes, offset_bytes + length_bytes), which does not begin before what was added before. None takes no memory.
  * COW_IMAGE_SPARSE: there would be too many runs. */
 int cow_image_plan_add(struct cow_image_plan *plan, uint64_t offset_bytes, uint64_t length_bytes);
 

@@ -510,18 +510,65 @@ static int next_data_of_a_restless_file(const struct cow_sys_table *self, int fd
     return result;
 }
 
-static void test_image_file__a_stretch_of_no_bytes_takes_nothing(void)
+static void check_restless(enum cow_file_use use, const char *map)
 {
     struct faulty kernel = faulty_kernel();
     struct cow_pool *pool = open_pool(&kernel.table);
-    const int fd = make_file("##.##", 0);
-    const struct cow_file_range range = range_of(fd, COW_FILE_GUARDED, 0, 5, 0);
+    const int fd = make_file(map, 0);
+    const struct cow_file_range range = range_of(fd, use, 0, 5, 0);
     kernel.table.next_data = next_data_of_a_restless_file;
     struct cow_image *image = make_image(pool, &range);
     kernel.table.next_data = cow_sys_linux.next_data;
-    expect_range(pool, image, "##.##", &range);
+    expect_range(pool, image, map, &range);
     CHECK_EQ(close(fd), 0);
     close_pool(pool);
+}
+
+static void test_image_file__a_stretch_of_no_bytes_takes_nothing(void)
+{
+    check_restless(COW_FILE_GUARDED, "##.##");
+    check_restless(COW_FILE_VOUCHED, "##..#"); /* mapped: no run that it could be joined with */
+}
+
+/* All of the file is one stretch, and that is what it tells, wherever the question begins. */
+static int next_data_from_the_begin(const struct cow_sys_table *self, int fd, uint64_t offset_bytes,
+                                    uint64_t *ret_begin_bytes, uint64_t *ret_end_bytes)
+{
+    (void)self;
+    (void)fd;
+    (void)offset_bytes;
+    *ret_begin_bytes = 0;
+    *ret_end_bytes = 5 * page;
+    return 0;
+}
+
+/* One that ends before it begins. */
+static int next_data_backwards(const struct cow_sys_table *self, int fd, uint64_t offset_bytes,
+                               uint64_t *ret_begin_bytes, uint64_t *ret_end_bytes)
+{
+    (void)self;
+    (void)fd;
+    *ret_begin_bytes = offset_bytes + 2 * page;
+    *ret_end_bytes = offset_bytes + page;
+    return 0;
+}
+
+static void test_image_file__a_stretch_may_begin_before_the_range_and_not_end_before_it_begins(void)
+{
+    const int fd = make_file("#####", 0);
+    for (int use = COW_FILE_GUARDED; use <= COW_FILE_VOUCHED; use++) {
+        struct faulty kernel = faulty_kernel();
+        struct cow_pool *pool = open_pool(&kernel.table);
+        const struct cow_file_range range = range_of(fd, (enum cow_file_use)use, 2, 3, 0);
+        kernel.table.next_data = next_data_backwards;
+        expect_result(pool, 5 * page, range, -EIO);
+        kernel.table.next_data = next_data_from_the_begin;
+        struct cow_image *image = make_image(pool, &range);
+        kernel.table.next_data = cow_sys_linux.next_data;
+        expect_range(pool, image, "#####", &range);
+        close_pool(pool);
+    }
+    CHECK_EQ(close(fd), 0);
 }
 
 /* ---- questions that the kernel does not answer ---- */
@@ -585,6 +632,7 @@ int main(void)
     RUN(test_image_file__short_reads_make_whole_images);
     RUN(test_image_file__one_that_is_truncated_meanwhile_is_no_hole);
     RUN(test_image_file__a_stretch_of_no_bytes_takes_nothing);
+    RUN(test_image_file__a_stretch_may_begin_before_the_range_and_not_end_before_it_begins);
     RUN(test_image_file__what_cannot_be_asked_is_an_error);
     return 0;
 }
