@@ -2,7 +2,6 @@
 /* cowpool as a subject. */
 #include "subject_pool.h"
 
-#include "guest.h"
 #include "kernel_view.h"
 
 #include <errno.h>
@@ -128,55 +127,25 @@ static int pool_flush(struct rig_subject *subject)
     return cow_pool_flush(pool_of(subject));
 }
 
-/* A store of more than 8 bytes that straddles the accessible end may be torn by the processor, and narrower ones on machines
- * other than x86: a load first, as an engine does that wants whole stores. */
-static bool must_load_first(const struct rig_access *access)
-{
-#if defined __x86_64__
-    return access->width > 8;
-#else
-    return access->width > 1;
-#endif
-}
-
 /* Whose the pool says the fault is. With another slot, offset, length or instance than there was, it says nothing. */
-static int attribute(const struct cow_pool *pool, uint64_t handle, const struct cow_memory *memory,
-                     const struct rig_fault *fault)
+static int attribute(const struct cow_pool *pool, uint64_t handle, const struct cow_memory *memory, uintptr_t address)
 {
-    const struct cow_location location = cow_pool_locate(pool, (const void *)fault->address);
+    const struct cow_location location = cow_pool_locate(pool, (const void *)address);
     const bool is_right = location.slot == memory->slot && location.instance.id == handle &&
-                          location.offset_bytes == fault->address - (uintptr_t)memory->base &&
+                          location.offset_bytes == address - (uintptr_t)memory->base &&
                           location.accessible_bytes == memory->accessible_bytes;
     /* Before the base is the guard of the slot before. */
-    return is_right || fault->address < (uintptr_t)memory->base ? (int)location.place : COW_PLACE_ELSEWHERE;
+    return is_right || address < (uintptr_t)memory->base ? (int)location.place : COW_PLACE_ELSEWHERE;
 }
 
 static void pool_access(struct rig_subject *subject, uint64_t handle, struct rig_access *access)
 {
     struct cow_memory memory;
-    struct rig_fault fault;
-    uint8_t scratch[16];
-    bool done = false;
-    if (pool_memory(subject, handle, &memory) != COW_OK)
+    rig_real_access(subject, handle, access);
+    if (!access->trapped || pool_memory(subject, handle, &memory) != COW_OK)
         return;
-    uint8_t *at = memory.base + access->offset;
-    if (access->kind == RIG_ACCESS_LOAD)
-        done = rig_guest_load(at, access->width, access->bytes, &fault);
-    else if (!must_load_first(access) || rig_guest_load(at, access->width, scratch, &fault))
-        done = rig_guest_store(at, access->width, access->bytes, &fault);
-    access->trapped = !done;
-    if (done)
-        return;
-    access->trap_offset = (int64_t)(fault.address - (uintptr_t)memory.base);
-    access->trap_place = attribute(pool_of(subject), handle, &memory, &fault);
-}
-
-static void pool_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
-                       uint64_t length_bytes)
-{
-    struct cow_memory memory;
-    if (pool_memory(subject, handle, &memory) == COW_OK)
-        memmove(memory.base + offset, bytes, length_bytes);
+    access->trap_place =
+        attribute(pool_of(subject), handle, &memory, (uintptr_t)memory.base + (uintptr_t)access->trap_offset);
 }
 
 /* ---- what only a real pool has ---- */
@@ -201,26 +170,6 @@ static enum rig_slot_state pool_slot_state(struct rig_subject *subject, uint32_t
     if (it.queued)
         return RIG_SLOT_QUEUED;
     return it.live ? RIG_SLOT_LIVE : it.idle ? RIG_SLOT_IDLE : it.retired ? RIG_SLOT_RETIRED : RIG_SLOT_BARE;
-}
-
-static int64_t pool_host_read(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
-                              int fd)
-{
-    struct cow_memory memory;
-    if (pool_memory(subject, handle, &memory) != COW_OK)
-        return -EFAULT;
-    const ssize_t n = pwrite(fd, memory.base + offset, length_bytes, 0);
-    return n < 0 ? -errno : n;
-}
-
-static int64_t pool_host_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
-                               int fd)
-{
-    struct cow_memory memory;
-    if (pool_memory(subject, handle, &memory) != COW_OK)
-        return -EFAULT;
-    const ssize_t n = pread(fd, memory.base + offset, length_bytes, 0);
-    return n < 0 ? -errno : n;
 }
 
 static int pool_residency(struct rig_subject *subject, uint32_t slot, uint64_t offset, uint64_t n_pages,
@@ -426,13 +375,13 @@ const struct rig_subject_ops rig_subject_pool = {
     .release = pool_release,
     .flush = pool_flush,
     .access = pool_access,
-    .write = pool_write,
+    .write = rig_real_write,
     .image_from_file = pool_image_from_file,
     .calls = pool_calls,
     .slot_state = pool_slot_state,
     .promises_placement = true,
-    .host_read = pool_host_read,
-    .host_write = pool_host_write,
+    .host_read = rig_real_host_read,
+    .host_write = rig_real_host_write,
     .residency = pool_residency,
     .peek = pool_peek,
     .stats = pool_stats,
