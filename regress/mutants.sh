@@ -40,13 +40,14 @@ tests_of() {
         impl/fork.c) echo test_fork test_oom test_pool test_threads test_fork_race ;;
         impl/check.c) echo test_check test_pool test_instance test_image test_kernel test_oracles_kernel test_fault ;;
         impl/image*) echo test_image test_image_file test_oom test_fault test_threads ;;
+        impl/adaptive.*) echo test_adaptive test_reset ;;
         impl/handle.*) echo test_handle test_instance ;;
         impl/locate.c) echo test_oracles_locate test_instance test_trap ;;
         impl/names.c) echo test_pool test_image test_sys ;;
         impl/selftest.c) echo test_kernel test_environment test_fault ;;
         impl/sys/*) echo test_sys test_environment test_instance test_pool test_kernel test_image test_image_file test_fork test_fault ;;
         reference/*) echo test_oracles test_oracles_host test_oracles_traps test_rig ;;
-        *) echo test_instance test_pool test_kernel test_check test_oom test_environment test_image test_fork test_trap test_handle test_threads test_fault ;;
+        *) echo test_reset test_instance test_pool test_kernel test_check test_oom test_environment test_image test_fork test_trap test_handle test_threads test_fault ;;
     esac
 }
 

@@ -153,7 +153,7 @@ struct cow_pool_config {
     const struct cow_sys_table *sys; /* the kernel; NULL is Linux. Must outlive the pool */
 };
 
-/* Makes a pool: reserves the address space, opens one memfd per slot (growth truncate) or up to three descriptors (else), and checks,
+/* Makes a pool: reserves the address space, opens one memfd per slot (growth truncate) or one for all, up to two more for resets, and checks,
  * once per process and way to grow and reset, that the kernel restores and removes pages as the pool relies on (always, for a
  * table that is not the built-in one). What a reset can do without is no reason to refuse: cow_stats.n_fell_back tells.
  * Returns 0; COW_CONFIG, COW_UNSUPPORTED (growth guard was asked for, and there are no guard markers, or memory is locked); COW_KERNEL (the self-test failed); -ENOSYS (no memfd_create);
