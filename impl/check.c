@@ -172,6 +172,8 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
         return "(S1) an idle slot is open past its initial part";
     if (slot->state == COW_SLOT_QUEUED && !cow_reset_is_due(slot))
         return "(S7) a slot waits to be cleaned, and is clean";
+    if (slot->state != COW_SLOT_QUEUED && slot->must_discard)
+        return "(S7) a slot that does not wait is still to be cleaned";
     if (slot->private_bytes > slot->paved_bytes)
         return "(S1) a slot keeps more pages than it has";
     if (slot->extension_bytes % pool->geometry.page_bytes)

@@ -160,6 +160,58 @@ static void test_adaptive__lets_go_of_what_nobody_writes_to(void)
     CHECK_EQ(history.wasted, 0);
 }
 
+/* Every figure, lease by lease, worked out by hand from adaptive.h. */
+static void test_adaptive__accounts_for_every_page(void)
+{
+    enum { COPY = COW_COST_COPY, COMPARE = COW_COST_COMPARE, UNSEEN = COW_COST_COPY * (COW_AUDIT_EVERY - 1) };
+    static const struct {
+        uint64_t n_private;
+        bool was_compared;
+        uint64_t n_differing, n_hot, n_most, n_spared;
+        int wasted;
+    } leases[] = {
+        {100, false, 0, 100, 100, 0, 0},           /* all of them new: all needed */
+        {100, false, 0, 100, 100, 100, 0},         /* as far as is known; a hundred faults did not happen */
+        {130, false, 0, 100, 100, 170, 30 * COPY}, /* thirty are new, and thirty of the others were not needed */
+        {130, true, 120, 120, 120, 290, 40 * COPY + 10 * COMPARE},
+        {130, true, 120, 120, 120, 410, 50 * COPY + 20 * COMPARE},
+        {130, true, 90, 90, 120, 500, 90 * COPY + 60 * COMPARE + 30 * UNSEEN},
+        {90, false, 0, 90, 120, 590, 90 * COPY + 60 * COMPARE + 30 * UNSEEN}, /* fewer than before: none is new */
+        {290, false, 0, 200, 200, 590, 180 * COPY + 60 * COMPARE + 30 * UNSEEN},
+    };
+    struct cow_history history = {.n_leases = 0};
+    for (size_t i = 0; i < sizeof leases / sizeof *leases; i++) {
+        CHECK(!cow_history_add(&history, leases[i].n_private, leases[i].was_compared, leases[i].n_differing));
+        CHECK_EQ(history.n_leases, i + 1);
+        CHECK_EQ(history.n_private, leases[i].n_private);
+        CHECK_EQ(history.n_hot, leases[i].n_hot);
+        CHECK_EQ(history.n_most, leases[i].n_most);
+        CHECK_EQ(history.n_spared, leases[i].n_spared);
+        CHECK_EQ(history.wasted, leases[i].wasted);
+    }
+}
+
+/* The waste that is just borne, and a nanosecond more. */
+static void check_threshold(struct cow_history before, uint64_t n_private, uint64_t borne)
+{
+    struct cow_history history = before;
+    history.wasted = borne;
+    CHECK(!cow_history_add(&history, n_private, false, 0));
+    history = before;
+    history.wasted = borne + 1;
+    CHECK(cow_history_add(&history, n_private, false, 0));
+}
+
+static void test_adaptive__lets_go_at_the_cost_of_doing_so(void)
+{
+    const struct cow_history few = {.n_leases = 1, .n_private = 10, .n_hot = 10, .n_most = 2, .n_spared = 3};
+    /* What a lease of ten pages makes of it: most 10, spared 13; at most all pages, here ten. */
+    check_threshold(few, 10, 10 * COW_COST_FAULT + COW_COST_DROP);
+    const struct cow_history many = {.n_leases = 1, .n_private = 100, .n_hot = 10, .n_most = 10, .n_spared = 20};
+    /* 4 * 10 + 30 faults, less what the lease itself has wasted. */
+    check_threshold(many, 100, 70 * COW_COST_FAULT + COW_COST_DROP - 90 * COW_COST_COPY);
+}
+
 static void test_adaptive__any_counters_are_survived(void)
 {
     for (int i = 0; i < 100000; i++) {
@@ -175,6 +227,8 @@ int main(void)
     RUN(test_adaptive__costs_about_twice_what_the_future_would_have_told);
     RUN(test_adaptive__keeps_what_every_lease_writes_to);
     RUN(test_adaptive__lets_go_of_what_nobody_writes_to);
+    RUN(test_adaptive__accounts_for_every_page);
+    RUN(test_adaptive__lets_go_at_the_cost_of_doing_so);
     RUN(test_adaptive__any_counters_are_survived);
     return 0;
 }

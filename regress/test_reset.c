@@ -21,7 +21,8 @@ static struct {
     int scan_error, advise_error, guard_error, protect_at, open_error;
     int64_t advised_less; /* bytes, of what process_madvise has done */
     int nonsense;         /* which answer of a scan */
-    bool view_fails;
+    bool view_fails, is_locked;
+    int discard_error; /* of each, by itself */
 } kernel;
 
 static int my_scan(const struct cow_sys_table *self, int fd, uint8_t *at, size_t n_bytes, unsigned where,
@@ -41,13 +42,15 @@ static int my_scan(const struct cow_sys_table *self, int fd, uint8_t *at, size_t
         {at, at + page - 1, false},
         {at, at + page, false}, /* the walk has come nowhere */
         {at, at + page, false}, /* or too far */
+        {at, at + page, false}, /* nowhere, and nothing was found */
+        {at, at + page, false}, /* more than there is room for */
     };
     const int which = kernel.nonsense - 1;
     ret_stretches[0] = answers[which];
-    *ret_end = which == 6 ? at : which == 7 ? at + n_bytes + page : at + n_bytes;
-    return 1;
+    *ret_end = which == 6 || which == 8 ? at : which == 7 ? at + n_bytes + page : at + n_bytes;
+    return which == 8 ? 0 : which == 9 ? (int)n_max + 1 : 1;
 }
-enum { N_NONSENSE = 8 };
+enum { N_NONSENSE = 10 };
 
 static int64_t my_process_madvise(const struct cow_sys_table *self, int fd, const struct iovec *ranges, size_t n,
                                   enum cow_advice advice)
@@ -65,6 +68,10 @@ static int my_madvise(const struct cow_sys_table *self, void *at, size_t n_bytes
     (void)self;
     if (kernel.guard_error && advice == COW_ADVICE_GUARD)
         return kernel.guard_error;
+    if (kernel.is_locked && advice == COW_ADVICE_DISCARD)
+        return -EINVAL;
+    if (kernel.discard_error && advice == COW_ADVICE_DISCARD)
+        return kernel.discard_error;
     return cow_sys_linux.madvise(&cow_sys_linux, at, n_bytes, advice);
 }
 
@@ -356,6 +363,44 @@ static void test_reset__what_is_not_done_for_all_is_done_for_each(void)
     }
 }
 
+static void test_reset__locked_memory_is_discarded_from_where_it_grew(void)
+{
+    begin_kernel();
+    kernel.is_locked = true;
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_COPYBACK, 1, 0);
+    for (int i = 0; i < 3; i++)
+        cycle(pool, NULL, 4 * page, 3 * page);
+    CHECK_EQ(fixture_stats(pool).n_retired, 0);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* As many stretches as there is room for, and more. */
+static void test_reset__more_stretches_than_one_scan_tells_are_found(void)
+{
+    enum { N_STRETCHES = 64, N_LARGE = 2 * N_STRETCHES + 20 };
+    struct cow_instance instance;
+    begin_kernel();
+    const struct cow_pool_config config = {.n_slots = 1,
+                                           .max_bytes = N_LARGE * page,
+                                           .growth = COW_GROWTH_PROTECT,
+                                           .reset = COW_RESET_COPYBACK,
+                                           .copy_whole_bytes = page,
+                                           .sys = &kernel.table};
+    struct cow_pool *pool = NULL;
+    CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
+    CHECK_EQ(fixture_lend(pool, NULL, N_LARGE * page, N_LARGE * page, &instance), COW_OK);
+    const struct cow_memory memory = fixture_memory(pool, instance);
+    for (uint64_t at = 0; at < memory.length_bytes; at += 2 * page)
+        memory.base[at] = 0xee;
+    CHECK_EQ(cow_instance_reset(pool, instance), COW_OK);
+    check_clean(&memory, 0);
+    CHECK_EQ(fixture_stats(pool).n_copied, 1);
+    CHECK_EQ(fixture_stats(pool).n_calls[COW_CALL_PAGEMAP_SCAN], 2);
+    CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+    CHECK_EQ(fixture_stats(pool).idle_bytes, N_LARGE / 2 * page);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
 /* ---- growth that fails half-way ---- */
 
 static void test_reset__a_growth_that_cannot_be_undone_ends_the_lease(void)
@@ -422,6 +467,25 @@ static void test_reset__the_release_that_fills_the_queue_cleans_it(void)
     CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
+/* What one slot fails with, the release that cleans it tells; the others are clean. */
+static void test_reset__what_fails_while_the_queue_is_cleaned_is_told(void)
+{
+    struct cow_instance instances[2];
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 2, 2);
+    lend_all(pool, instances, 2);
+    CHECK_EQ(cow_instance_release(pool, instances[0]), COW_OK);
+    kernel.advise_error = -EPERM;
+    kernel.discard_error = -EIO;
+    CHECK_EQ(cow_instance_release(pool, instances[1]), -EIO);
+    CHECK_EQ(fixture_stats(pool).n_retired, 2);
+    CHECK_EQ(fixture_stats(pool).n_queued, 0);
+    CHECK(cow_pool_check(pool) == NULL);
+    kernel.advise_error = kernel.discard_error = 0;
+    cycle(pool, NULL, page, page);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
 static int in_child_with_a_queue(void)
 {
     struct cow_instance instances[2];
@@ -474,6 +538,11 @@ static void test_reset__idle_slots_keep_no_more_than_they_may(void)
         }
     }
     CHECK(fixture_stats(pool).n_trims >= 10);
+    struct cow_instance one_more; /* nobody is waited for who has come back */
+    lend_all(pool, instances, 6);
+    CHECK_EQ(fixture_lend(pool, NULL, page, page, &one_more), COW_FULL);
+    for (int i = 0; i < 6; i++)
+        CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
     CHECK(fixture_stats(pool).idle_bytes > 0);
     CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
@@ -493,6 +562,48 @@ static void test_reset__pages_that_nobody_needs_are_let_go(void)
     CHECK_EQ(fixture_stats(pool).idle_bytes, 0);
     CHECK_EQ(fixture_stats(pool).n_let_go, 1);
     cycle(pool, NULL, N_PAGES * page, 0);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* The same where each is cleaned by itself; and where nothing is weighed, nothing is let go. */
+static void test_reset__pages_that_nobody_needs_are_let_go_one_by_one_or_never(void)
+{
+    struct cow_instance instance;
+    for (int reset = COW_RESET_COPYBACK; reset <= COW_RESET_ADAPTIVE;
+         reset += COW_RESET_ADAPTIVE - COW_RESET_COPYBACK) {
+        const bool adapts = reset == COW_RESET_ADAPTIVE;
+        begin_kernel();
+        kernel.open_error = -ENOSYS;
+        kernel.table.open_process = my_open;
+        struct cow_pool *pool = make(COW_GROWTH_PROTECT, (enum cow_reset)reset, 1, 1);
+        cycle(pool, NULL, N_PAGES * page, 0);
+        for (int i = 0; i < 100; i++) {
+            CHECK_EQ(fixture_lend(pool, NULL, N_PAGES * page, N_PAGES * page, &instance), COW_OK);
+            CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+            CHECK(cow_pool_check(pool) == NULL);
+        }
+        CHECK_EQ(fixture_stats(pool).idle_bytes, adapts ? 0 : N_PAGES * page);
+        CHECK_EQ(fixture_stats(pool).n_let_go, adapts);
+        CHECK_EQ(cow_pool_close(pool), COW_OK);
+    }
+}
+
+/* All of a small memory, whatever was written to. */
+static void test_reset__idle_slots_count_every_page_that_they_keep(void)
+{
+    struct cow_instance instance;
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_ADAPTIVE, 1, 1);
+    cycle(pool, NULL, 2 * page, 0);
+    CHECK_EQ(fixture_stats(pool).idle_bytes, 2 * page);
+    for (int i = 0; i < 20; i++) { /* compared, or not */
+        CHECK_EQ(fixture_lend(pool, NULL, 8 * page, 8 * page, &instance), COW_OK);
+        const struct cow_memory memory = fixture_memory(pool, instance);
+        CHECK_EQ(memory.base[7 * page], 0); /* a page that is only read */
+        memory.base[0] = memory.base[2 * page] = 1;
+        CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+        CHECK_EQ(fixture_stats(pool).idle_bytes, 2 * page);
+    }
     CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
@@ -528,12 +639,17 @@ int main(void)
     RUN(test_reset__an_image_that_its_owner_may_truncate_is_not_copied_from);
     RUN(test_reset__an_image_that_cannot_be_looked_at_is_not_made);
     RUN(test_reset__what_is_not_done_for_all_is_done_for_each);
+    RUN(test_reset__locked_memory_is_discarded_from_where_it_grew);
+    RUN(test_reset__more_stretches_than_one_scan_tells_are_found);
     RUN(test_reset__a_growth_that_cannot_be_undone_ends_the_lease);
     RUN(test_reset__nothing_is_full_while_a_slot_waits);
     RUN(test_reset__the_release_that_fills_the_queue_cleans_it);
+    RUN(test_reset__what_fails_while_the_queue_is_cleaned_is_told);
     RUN(test_reset__a_child_cannot_read_what_waits);
     RUN(test_reset__idle_slots_keep_no_more_than_they_may);
     RUN(test_reset__pages_that_nobody_needs_are_let_go);
+    RUN(test_reset__pages_that_nobody_needs_are_let_go_one_by_one_or_never);
+    RUN(test_reset__idle_slots_count_every_page_that_they_keep);
     RUN(test_reset__pages_that_every_lease_writes_to_are_kept);
     return 0;
 }
