@@ -39,7 +39,7 @@ tests_of() {
         impl/trap.c) echo test_trap test_trap_default test_sys test_threads_trap ;;
         impl/fork.c) echo test_fork test_oom test_pool test_threads test_fork_race ;;
         impl/check.c) echo test_check test_pool test_instance test_image test_kernel test_oracles_kernel test_fault ;;
-        impl/image*) echo test_image test_image_file test_oom test_fault test_threads ;;
+        impl/image*) echo test_image test_image_file test_image_kernel test_oom test_fault test_threads ;;
         impl/adaptive.*) echo test_adaptive test_reset ;;
         impl/handle.*) echo test_handle test_instance ;;
         impl/locate.c) echo test_oracles_locate test_instance test_trap ;;
@@ -47,7 +47,7 @@ tests_of() {
         impl/selftest.c) echo test_kernel test_environment test_fault ;;
         impl/sys/*) echo test_sys test_environment test_instance test_pool test_kernel test_image test_image_file test_fork test_fault ;;
         reference/*) echo test_oracles test_oracles_host test_oracles_traps test_rig ;;
-        *) echo test_reset test_instance test_pool test_kernel test_check test_oom test_environment test_image test_fork test_trap test_handle test_threads test_fault ;;
+        *) echo test_reset test_queue test_instance test_pool test_kernel test_check test_oom test_environment test_image test_fork test_trap test_handle test_threads test_fault ;;
     esac
 }
 

@@ -165,19 +165,18 @@ static void test_adaptive__accounts_for_every_page(void)
 {
     enum { COPY = COW_COST_COPY, COMPARE = COW_COST_COMPARE, UNSEEN = COW_COST_COPY * (COW_AUDIT_EVERY - 1) };
     static const struct {
-        uint64_t n_private;
-        bool was_compared;
-        uint64_t n_differing, n_hot, n_most, n_spared;
+        uint64_t n_private, n_differing, n_hot, n_most, n_spared;
         int wasted;
+        bool was_compared;
     } leases[] = {
-        {100, false, 0, 100, 100, 0, 0},           /* all of them new: all needed */
-        {100, false, 0, 100, 100, 100, 0},         /* as far as is known; a hundred faults did not happen */
-        {130, false, 0, 100, 100, 170, 30 * COPY}, /* thirty are new, and thirty of the others were not needed */
-        {130, true, 120, 120, 120, 290, 40 * COPY + 10 * COMPARE},
-        {130, true, 120, 120, 120, 410, 50 * COPY + 20 * COMPARE},
-        {130, true, 90, 90, 120, 500, 90 * COPY + 60 * COMPARE + 30 * UNSEEN},
-        {90, false, 0, 90, 120, 590, 90 * COPY + 60 * COMPARE + 30 * UNSEEN}, /* fewer than before: none is new */
-        {290, false, 0, 200, 200, 590, 180 * COPY + 60 * COMPARE + 30 * UNSEEN},
+        {100, 0, 100, 100, 0, 0, false},           /* all of them new: all needed */
+        {100, 0, 100, 100, 100, 0, false},         /* as far as is known; a hundred faults did not happen */
+        {130, 0, 100, 100, 170, 30 * COPY, false}, /* thirty are new, and thirty of the others were not needed */
+        {130, 120, 120, 120, 290, 40 * COPY + 10 * COMPARE, true},
+        {130, 120, 120, 120, 410, 50 * COPY + 20 * COMPARE, true},
+        {130, 90, 90, 120, 500, 90 * COPY + 60 * COMPARE + 30 * UNSEEN, true},
+        {90, 0, 90, 120, 590, 90 * COPY + 60 * COMPARE + 30 * UNSEEN, false}, /* fewer than before: none is new */
+        {290, 0, 200, 200, 590, 180 * COPY + 60 * COMPARE + 30 * UNSEEN, false},
     };
     struct cow_history history = {.n_leases = 0};
     for (size_t i = 0; i < sizeof leases / sizeof *leases; i++) {

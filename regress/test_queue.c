@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Slots that wait to be cleaned together, and what idle slots may keep. */
+#include "reset_world.h"
+
+#include <unistd.h>
+
+/* ---- the queue ---- */
+
+static void lend_all(struct cow_pool *pool, struct cow_instance *ret_instances, int n)
+{
+    for (int i = 0; i < n; i++)
+        CHECK_EQ(fixture_lend(pool, NULL, 4 * page, N_PAGES * page, &ret_instances[i]), COW_OK);
+}
+
+static void test_queue__nothing_is_full_while_a_slot_waits(void)
+{
+    struct cow_instance instances[4];
+    struct cow_instance one_more;
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 4, 100);
+    for (int round = 0; round < 3; round++) {
+        lend_all(pool, instances, 4);
+        CHECK_EQ(fixture_lend(pool, NULL, page, page, &one_more), COW_FULL);
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
+        CHECK_EQ(fixture_stats(pool).n_queued, 4);
+        CHECK(cow_pool_check(pool) == NULL);
+    }
+    CHECK_EQ(cow_pool_flush(pool), COW_OK);
+    CHECK_EQ(fixture_stats(pool).n_queued, 0);
+    lend_all(pool, instances, 4);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
+    CHECK_EQ(cow_pool_close(pool), COW_OK); /* what waits need not be clean for that */
+}
+
+static void test_queue__the_release_that_fills_the_queue_cleans_it(void)
+{
+    struct cow_instance instances[3];
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 3, 3);
+    lend_all(pool, instances, 3);
+    CHECK_EQ(cow_instance_release(pool, instances[0]), COW_OK);
+    CHECK_EQ(cow_instance_release(pool, instances[1]), COW_OK);
+    CHECK_EQ(fixture_stats(pool).n_queued, 2);
+    CHECK_EQ(cow_instance_release(pool, instances[2]), COW_OK);
+    CHECK_EQ(fixture_stats(pool).n_queued, 0);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* What one slot fails with, the release that cleans it tells; the others are clean. */
+static void test_queue__what_fails_while_the_queue_is_cleaned_is_told(void)
+{
+    struct cow_instance instances[2];
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 2, 2);
+    lend_all(pool, instances, 2);
+    CHECK_EQ(cow_instance_release(pool, instances[0]), COW_OK);
+    kernel.advise_error = -EPERM;
+    kernel.discard_error = -EIO;
+    CHECK_EQ(cow_instance_release(pool, instances[1]), -EIO);
+    CHECK_EQ(fixture_stats(pool).n_retired, 2);
+    CHECK_EQ(fixture_stats(pool).n_queued, 0);
+    CHECK(cow_pool_check(pool) == NULL);
+    kernel.advise_error = kernel.discard_error = 0;
+    cycle(pool, NULL, page, page);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+static int in_child_with_a_queue(void)
+{
+    struct cow_instance instances[2];
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 2, 100);
+    lend_all(pool, instances, 2);
+    const uint8_t *base = fixture_memory(pool, instances[0]).base;
+    CHECK_EQ(cow_instance_release(pool, instances[0]), COW_OK);
+    const pid_t child = fork();
+    if (child == 0)
+        _exit(process_can_read(base) || cow_check_pool(pool).n_files || cow_pool_close(pool) != COW_FORKED);
+    CHECK_EQ(process_wait(child), 0);
+    CHECK_EQ(cow_instance_release(pool, instances[1]), COW_OK);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+    return 0;
+}
+
+static void test_queue__a_child_cannot_read_what_waits(void)
+{
+    begin_kernel();
+    CHECK_EQ(process_in_child(in_child_with_a_queue), 0);
+}
+
+/* ---- what idle slots keep ---- */
+
+static void test_queue__idle_slots_keep_no_more_than_they_may(void)
+{
+    struct cow_instance instances[6];
+    begin_kernel();
+    const struct cow_pool_config config = {.n_slots = 6,
+                                           .max_bytes = N_PAGES * page,
+                                           .growth = COW_GROWTH_PROTECT,
+                                           .reset = COW_RESET_ADAPTIVE,
+                                           .copy_whole_bytes = page,
+                                           .resident_bytes = 9 * page,
+                                           .queue_slots = 2,
+                                           .sys = &kernel.table};
+    struct cow_pool *pool = NULL;
+    CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
+    for (int round = 0; round < 10; round++) {
+        lend_all(pool, instances, 6);
+        for (int i = 0; i < 6; i++) {
+            const struct cow_memory memory = fixture_memory(pool, instances[i]);
+            check_clean(&memory, 0);
+            dirty(&memory);
+        }
+        for (int i = 0; i < 6; i++) {
+            CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
+            CHECK(fixture_stats(pool).idle_bytes <= 9 * page);
+            CHECK(cow_pool_check(pool) == NULL);
+        }
+    }
+    CHECK(fixture_stats(pool).n_trims >= 10);
+    struct cow_instance one_more; /* nobody is waited for who has come back */
+    lend_all(pool, instances, 6);
+    CHECK_EQ(fixture_lend(pool, NULL, page, page, &one_more), COW_FULL);
+    for (int i = 0; i < 6; i++)
+        CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
+    CHECK(fixture_stats(pool).idle_bytes > 0);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* Leases that write to everything once, and then to nothing for ever, do not keep the pages for ever. */
+static void test_queue__pages_that_nobody_needs_are_let_go(void)
+{
+    struct cow_instance instance;
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_ADAPTIVE, 1, 1);
+    cycle(pool, NULL, N_PAGES * page, 0);
+    CHECK_EQ(fixture_stats(pool).idle_bytes, N_PAGES * page);
+    for (int i = 0; i < 1000 && fixture_stats(pool).idle_bytes; i++) {
+        CHECK_EQ(fixture_lend(pool, NULL, N_PAGES * page, N_PAGES * page, &instance), COW_OK);
+        CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+    }
+    CHECK_EQ(fixture_stats(pool).idle_bytes, 0);
+    CHECK_EQ(fixture_stats(pool).n_let_go, 1);
+    cycle(pool, NULL, N_PAGES * page, 0);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* The same where each is cleaned by itself; and where nothing is weighed, nothing is let go. */
+static void test_queue__pages_that_nobody_needs_are_let_go_one_by_one_or_never(void)
+{
+    struct cow_instance instance;
+    for (int reset = COW_RESET_COPYBACK; reset <= COW_RESET_ADAPTIVE;
+         reset += COW_RESET_ADAPTIVE - COW_RESET_COPYBACK) {
+        const bool adapts = reset == COW_RESET_ADAPTIVE;
+        begin_kernel();
+        kernel.open_error = -ENOSYS;
+        kernel.table.open_process = my_open;
+        struct cow_pool *pool = make(COW_GROWTH_PROTECT, (enum cow_reset)reset, 1, 1);
+        cycle(pool, NULL, N_PAGES * page, 0);
+        for (int i = 0; i < 100; i++) {
+            CHECK_EQ(fixture_lend(pool, NULL, N_PAGES * page, N_PAGES * page, &instance), COW_OK);
+            CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+            CHECK(cow_pool_check(pool) == NULL);
+        }
+        CHECK_EQ(fixture_stats(pool).idle_bytes, adapts ? 0 : N_PAGES * page);
+        CHECK_EQ(fixture_stats(pool).n_let_go, adapts);
+        CHECK_EQ(cow_pool_close(pool), COW_OK);
+    }
+}
+
+/* All of a small memory, whatever was written to. */
+static void test_queue__idle_slots_count_every_page_that_they_keep(void)
+{
+    struct cow_instance instance;
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_ADAPTIVE, 1, 1);
+    cycle(pool, NULL, 2 * page, 0);
+    CHECK_EQ(fixture_stats(pool).idle_bytes, 2 * page);
+    for (int i = 0; i < 20; i++) { /* compared, or not */
+        CHECK_EQ(fixture_lend(pool, NULL, 8 * page, 8 * page, &instance), COW_OK);
+        const struct cow_memory memory = fixture_memory(pool, instance);
+        CHECK_EQ(memory.base[7 * page], 0); /* a page that is only read */
+        memory.base[0] = memory.base[2 * page] = 1;
+        CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+        CHECK_EQ(fixture_stats(pool).idle_bytes, 2 * page);
+    }
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* In place, and with every lease the same: nothing is ever let go. */
+static void test_queue__pages_that_every_lease_writes_to_are_kept(void)
+{
+    struct cow_instance instance;
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_ADAPTIVE, 1, 1);
+    struct cow_image *image = fixture_image(pool, page, 0, 7, page);
+    CHECK_EQ(fixture_lend(pool, image, N_PAGES * page, N_PAGES * page, &instance), COW_OK);
+    const struct cow_memory memory = fixture_memory(pool, instance);
+    for (int i = 0; i < 300; i++) {
+        check_clean(&memory, page);
+        dirty(&memory);
+        CHECK_EQ(cow_instance_reset(pool, instance), COW_OK);
+    }
+    CHECK_EQ(fixture_stats(pool).n_copied, 300);
+    CHECK_EQ(fixture_stats(pool).n_calls[COW_CALL_PAGEMAP_SCAN], 300);
+    CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+    cow_image_drop(image);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+int main(void)
+{
+    page = fixture_page();
+    RUN(test_queue__nothing_is_full_while_a_slot_waits);
+    RUN(test_queue__the_release_that_fills_the_queue_cleans_it);
+    RUN(test_queue__what_fails_while_the_queue_is_cleaned_is_told);
+    RUN(test_queue__a_child_cannot_read_what_waits);
+    RUN(test_queue__idle_slots_keep_no_more_than_they_may);
+    RUN(test_queue__pages_that_nobody_needs_are_let_go);
+    RUN(test_queue__pages_that_nobody_needs_are_let_go_one_by_one_or_never);
+    RUN(test_queue__idle_slots_count_every_page_that_they_keep);
+    RUN(test_queue__pages_that_every_lease_writes_to_are_kept);
+    return 0;
+}
