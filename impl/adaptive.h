@@ -6,8 +6,8 @@
  * seen each time, how many of them differ from the image only by comparing, which is done every few leases.
  * So, as with skis that are rented until the rent is what they cost: copies of pages that did not need it add up, until they have
  * cost as much as the faults of those that did would; then all are let go, and the next lease shows which are needed.
- * The costs are constants, in nanoseconds, measured once for all machines: their ratios matter, and clocks would make the same
- * calls behave differently each time. */
+ * The costs are constants, in nanoseconds, of the order that `make bench` shows for the floor, scan+memcpy and madvise+mprotect: their
+ * ratios matter, and clocks would make the same calls behave differently each time. */
 #ifndef COW_ADAPTIVE_H
 #define COW_ADAPTIVE_H
 

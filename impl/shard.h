@@ -5,8 +5,8 @@
  * (D1) Every slot of the shard is in exactly one list, by its state (BARE, IDLE, QUEUED, RETIRED), or in none: LIVE, in transit between
  *      a take and a put, or lost.
  * (D2) An IDLE slot in a list is also in the bucket of its (image, E).
- * (D4) n_queued and idle_bytes are what the lists hold.
- * (D3) The idle list is ordered by when a slot was put: the longest idle first. */
+ * (D3) The idle list is ordered by when a slot was put: the longest idle first.
+ * (D4) n_queued and idle_bytes are what the lists hold. */
 #ifndef COW_SHARD_H
 #define COW_SHARD_H
 

@@ -25,9 +25,9 @@
  *      given up, the slot is lost, is never mapped or unmapped again, and stays out of every list. A slot whose handles ran
  *      out is lost too, but its range is kept.
  * (S5) BARE: as RETIRED, but nothing went wrong: the slot never held an image, or was stripped of a dead one.
- * (S7) QUEUED: what the last tenant left may still be there, and nobody is lent it before cow_slot_clean_many().
  * (S6) Every mapping in [0, capacity) made by pave carries DONTFORK, DONTDUMP and no huge pages: a fixed mapping loses what was set
- *      before, and a huge page of the extension would be accessible past the file's end. */
+ *      before, and a huge page of the extension would be accessible past the file's end.
+ * (S7) QUEUED: what the last tenant left may still be there, and nobody is lent it before cow_slot_clean_many(). */
 #ifndef COW_SLOT_H
 #define COW_SLOT_H
 
