@@ -62,7 +62,7 @@ static int usual_error(enum rig_call call)
         [RIG_CALL_MMAP] = ENOMEM,         [RIG_CALL_MUNMAP] = ENOMEM,          [RIG_CALL_MPROTECT] = ENOMEM,
         [RIG_CALL_MADVISE] = ENOMEM,      [RIG_CALL_PROCESS_MADVISE] = ENOMEM, [RIG_CALL_FTRUNCATE] = ENOSPC,
         [RIG_CALL_MEMFD_CREATE] = EMFILE, [RIG_CALL_FCNTL] = EMFILE,           [RIG_CALL_PWRITE] = ENOSPC,
-        [RIG_CALL_PAGEMAP_SCAN] = ENOMEM,
+        [RIG_CALL_PAGEMAP_SCAN] = ENOMEM, [RIG_CALL_PREAD] = EIO,
     };
     return -errors[call];
 }
@@ -114,8 +114,8 @@ static const struct rig_armed *fail(struct rig_faulty *kernel, enum rig_call cal
     kernel->n_of_call[call]++;
     const struct rig_armed *of_call = trip(&kernel->calls[call]), *of_any = trip(&kernel->any);
     const struct rig_armed *fault = of_call ? of_call : of_any;
-    if (!fault || (fault->how == RIG_FALLS_SHORT && call != RIG_CALL_PWRITE && call != RIG_CALL_PROCESS_MADVISE &&
-                   call != RIG_CALL_PAGEMAP_SCAN))
+    if (!fault || (fault->how == RIG_FALLS_SHORT && call != RIG_CALL_PWRITE && call != RIG_CALL_PREAD &&
+                   call != RIG_CALL_PROCESS_MADVISE && call != RIG_CALL_PAGEMAP_SCAN))
         return NULL;
     if (fault == of_any && kernel->n_told == 0)
         tell(kernel, fault, call);
@@ -356,6 +356,20 @@ static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const str
     return n_all;
 }
 
+static int64_t faulty_pread(const struct cow_sys_table *self, int fd, void *ret_bytes, size_t length_bytes,
+                            uint64_t offset_bytes)
+{
+    int error;
+    const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PREAD, &error);
+    if (fault && fault->how == RIG_FAILS)
+        return error;
+    if (fault && fault->how == RIG_LIES)
+        return (int64_t)length_bytes;
+    if (fault && fault->n_bytes < length_bytes)
+        length_bytes = fault->n_bytes;
+    return cow_sys_linux.pread(&cow_sys_linux, fd, ret_bytes, length_bytes, offset_bytes);
+}
+
 static int faulty_close(const struct cow_sys_table *self, int fd)
 {
     self_of(self)->n_open--;
@@ -380,6 +394,7 @@ void rig_faulty_init(struct rig_faulty *kernel)
     kernel->table.seal = faulty_seal;
     kernel->table.duplicate = faulty_duplicate;
     kernel->table.pwrite = faulty_pwrite;
+    kernel->table.pread = faulty_pread;
     kernel->table.close = faulty_close;
 }
 

@@ -7,7 +7,7 @@
  * What a call does that fails: nothing; except that mprotect, and madvise where it works page by page, have done the first half, and
  * that a fixed mapping that fails with anything but ENOMEM has removed what was there
  * before (mmap(2) leaves both possible), and somebody else maps something inaccessible there at once. One that is short has
- * done the first bytes (pwrite), ranges (process_madvise), or stretches (pagemap_scan). One that lies has done nothing and says that it has. */
+ * done the first bytes (pwrite, pread), ranges (process_madvise), or stretches (pagemap_scan). One that lies has done nothing and says that it has. */
 #ifndef RIG_FAULTY_H
 #define RIG_FAULTY_H
 

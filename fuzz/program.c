@@ -28,8 +28,8 @@ const char *const rig_kind_what[RIG_N_KINDS] = {
 const char *const rig_edge_name[RIG_N_EDGES] = {"start", "image", "end", "acc", "max", "slot", "prev"};
 
 const char *const rig_call_name[RIG_N_CALLS] = {
-    "mmap",      "munmap",       "mprotect", "madvise", "process_madvise",
-    "ftruncate", "memfd_create", "fcntl",    "pwrite",  "pagemap_scan",
+    "mmap",         "munmap", "mprotect", "madvise",      "process_madvise", "ftruncate",
+    "memfd_create", "fcntl",  "pwrite",   "pagemap_scan", "pread",
 };
 
 const char *const rig_advice_name[RIG_N_ADVICES] = {"cold", "pageout", "willneed"};

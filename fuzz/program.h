@@ -87,6 +87,7 @@ enum rig_call {
     RIG_CALL_FCNTL,
     RIG_CALL_PWRITE,
     RIG_CALL_PAGEMAP_SCAN,
+    RIG_CALL_PREAD,
     RIG_N_CALLS
 };
 

@@ -48,7 +48,7 @@ uint8_t rig_selecting(const struct rig_selector *selector, unsigned value)
 static const struct rig_selector select_advice = {RIG_N_ADVICES, {0, 40, 216}};
 static const struct rig_selector select_pinned = {3, {0, 100, 140}};
 /* The calls that the pool makes have the larger shares. */
-static const struct rig_selector select_call = {RIG_N_CALLS, {0, 58, 62, 63, 138, 139, 210, 228, 240, 255}};
+static const struct rig_selector select_call = {RIG_N_CALLS, {0, 58, 62, 63, 138, 139, 210, 228, 240, 254, 255}};
 static const struct rig_selector select_forever = {2, {0, 192}};
 #define FIRST_SHORT 192
 static const uint8_t lie[5] = "lies";

@@ -134,7 +134,8 @@ static int run_fault(const struct sweep *sweep, const char *path, const struct r
 static bool has_other_way(enum rig_call call, struct rig_planned_fault *fault)
 {
     fault->error = call == RIG_CALL_MMAP ? -EAGAIN : call == RIG_CALL_MADVISE ? -EINVAL : 0;
-    fault->is_short = call == RIG_CALL_PWRITE || call == RIG_CALL_PROCESS_MADVISE || call == RIG_CALL_PAGEMAP_SCAN;
+    fault->is_short = call == RIG_CALL_PWRITE || call == RIG_CALL_PREAD || call == RIG_CALL_PROCESS_MADVISE ||
+                      call == RIG_CALL_PAGEMAP_SCAN;
     return fault->error || fault->is_short;
 }
 

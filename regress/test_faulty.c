@@ -187,6 +187,7 @@ static void test_faulty__without_an_errno_a_call_fails_as_it_usually_does(void)
     CHECK_EQ(table->seal(table, fd), -EMFILE);
     CHECK_EQ(table->duplicate(table, fd), -EMFILE);
     CHECK_EQ(write_pieces(fd, "a", "b"), -ENOSPC);
+    CHECK_EQ(table->pread(table, fd, &other, 1, 0), -EIO);
     CHECK_EQ(table->munmap(table, at, page()), -ENOMEM);
     CHECK_EQ(table->close(table, fd), 0);
     rig_faulty_end(&kernel);
@@ -251,6 +252,7 @@ static void test_faulty__a_call_that_fails_has_done_nothing(void)
     begin();
     uint8_t *at = map_zero(), *other;
     const int fd = open_file(), n_descriptors = process_n_descriptors();
+    uint8_t bytes[10] = {7};
     *at = 7;
     CHECK_EQ(table->ftruncate(table, fd, 10), 0);
     kernel.any = (struct rig_armed){.nth = 1, .for_ever = true, .error = -EIO};
@@ -259,6 +261,8 @@ static void test_faulty__a_call_that_fails_has_done_nothing(void)
     CHECK_EQ(table->ftruncate(table, fd, 20), -EIO);
     CHECK_EQ(write_pieces(fd, "ab", "cdefghijklmnop"), -EIO);
     CHECK_EQ(table->file_bytes(table, fd), 10);
+    CHECK_EQ(table->pread(table, fd, bytes, sizeof bytes, 0), -EIO);
+    CHECK_EQ(bytes[0], 7);
     CHECK_EQ(table->seal(table, fd), -EIO);
     CHECK_EQ(table->seals(table, fd), 0);
     CHECK_EQ(table->duplicate(table, fd), -EIO);
@@ -319,6 +323,24 @@ static void test_faulty__a_short_write_has_written_that_much(void)
     CHECK_EQ(table->close(table, fd), 0);
 }
 
+static void test_faulty__a_short_read_has_read_that_much(void)
+{
+    begin();
+    const int fd = open_file();
+    CHECK_EQ(write_pieces(fd, "ab", "cde"), 5);
+    for (uint32_t n = 0; n <= 7; n++) {
+        char bytes[8] = "", expected[8] = "";
+        memcpy(expected, "bcde", n < 4 ? n : 4);
+        arm_short(RIG_CALL_PREAD, n);
+        CHECK_EQ(table->pread(table, fd, bytes, 4, 1), n < 4 ? n : 4);
+        CHECK_STRINGS(bytes, expected);
+        CHECK_EQ(table->pread(table, fd, bytes, 4, 0), 4);
+        CHECK_STRINGS(bytes, "abcd");
+    }
+    CHECK_EQ(kernel.n_fired, 8);
+    CHECK_EQ(table->close(table, fd), 0);
+}
+
 /* ---- lies ---- */
 
 static void test_faulty__a_lie_about_memory_has_done_nothing(void)
@@ -354,6 +376,9 @@ static void test_faulty__a_lie_about_a_file_has_done_nothing(void)
     arm_lie(RIG_CALL_PWRITE);
     CHECK_EQ(write_pieces(fd, "ab", "cde"), 5);
     CHECK_EQ(table->file_bytes(table, fd), 0);
+    char byte = 7;
+    arm_lie(RIG_CALL_PREAD);
+    CHECK(table->pread(table, fd, &byte, 1, 0) == 1 && byte == 7);
     arm_lie(RIG_CALL_FCNTL);
     CHECK_EQ(table->seal(table, fd), 0);
     CHECK_EQ(table->seals(table, fd), 0);
@@ -367,7 +392,7 @@ static void test_faulty__a_lie_about_a_file_has_done_nothing(void)
     const int unsealable = open_file();
     CHECK(table->seal(table, unsealable) < 0);
     CHECK_EQ(table->close(table, unsealable), 0);
-    CHECK_EQ(kernel.n_fired, 5);
+    CHECK_EQ(kernel.n_fired, 6);
     CHECK_EQ(table->close(table, fd), 0);
 }
 
@@ -463,6 +488,7 @@ int main(void)
     RUN(test_faulty__a_call_that_fails_has_done_nothing);
     RUN(test_faulty__a_fixed_mapping_that_fails_keeps_what_was_there_only_with_enomem);
     RUN(test_faulty__a_short_write_has_written_that_much);
+    RUN(test_faulty__a_short_read_has_read_that_much);
     RUN(test_faulty__a_lie_about_memory_has_done_nothing);
     RUN(test_faulty__a_lie_about_a_file_has_done_nothing);
     RUN(test_faulty__scans_have_little_room_swapped_pages_and_zero_pages);
