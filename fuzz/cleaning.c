@@ -61,6 +61,7 @@ struct rig_ended rig_begin_ending(struct rig_run *run, const struct rig_lease *l
     reset.extension_bytes = ref_accessible_bytes(lease->model) - run->slots[lease->slot].paved_bytes;
     if (run->ops->stats)
         (void)run->ops->stats(run->subject, &reset.before);
+    rig_begin_scans(run, lease->slot);
     return reset;
 }
 
@@ -85,16 +86,24 @@ static bool is_whole(const struct rig_run *run, const struct rig_slot *slot)
     return slot->paved_bytes <= run->geometry.whole_bytes;
 }
 
-static bool is_entitled(const struct rig_run *run, const struct rig_slot *slot, const struct rig_ended *reset,
-                        enum way way)
+/* Where the subject may choose, and what it looked at is known: what it must have chosen. */
+static bool chooses_well(const struct rig_run *run, struct rig_slot *slot, enum way way)
+{
+    if (run->geometry.reset != COW_RESET_ADAPTIVE || is_whole(run, slot))
+        return way == COPIED;
+    return !run->kernel || way == (rig_lets_go(run, &slot->history) ? LET_GO : COPIED);
+}
+
+static bool is_entitled(const struct rig_run *run, struct rig_slot *slot, const struct rig_ended *reset, enum way way)
 {
     const bool is_disturbed = run->options->foreign_faults || (run->kernel && run->kernel->n_fired);
     if (!rig_copies_back(run))
         return way == LET_GO;
     if (reset->is_tainted)
         return way == FELL_BACK;
-    return way == COPIED || (way == FELL_BACK && is_disturbed) ||
-           (way == LET_GO && run->geometry.reset == COW_RESET_ADAPTIVE && !is_whole(run, slot));
+    if (way != COPIED && way != LET_GO)
+        return way == FELL_BACK && is_disturbed;
+    return chooses_well(run, slot, way);
 }
 
 /* One call finds as many stretches as there is room for; how many there are, only the kernel knows. */
@@ -114,6 +123,12 @@ static void expect_copying(struct rig_run *run, const struct rig_slot *slot, con
         expect_scan(run, slot, reset);
 }
 
+static void forget_pages(struct rig_slot *slot)
+{
+    slot->kept_bytes = 0;
+    slot->history = (struct rig_history){.n_leases = 0};
+}
+
 static enum way learn(struct rig_run *run, const struct rig_ended *reset)
 {
     static const char *const names[] = {"nothing", "let-go", "copied", "fell-back"};
@@ -123,6 +138,9 @@ static enum way learn(struct rig_run *run, const struct rig_ended *reset)
         rig_suspect(run, "reset", names[way], "slot %u: the subject tells that its pages were %s%s", reset->slot,
                     names[way], reset->is_tainted ? ", and they were given to the kernel" : "");
     slot->keeps_pages = way == COPIED;
+    rig_end_scans(run, is_whole(run, slot));
+    if (!slot->keeps_pages)
+        forget_pages(slot);
     run->discarded |= UINT32_C(1) << reset->slot;
     expect_copying(run, slot, reset);
     return way;
@@ -163,6 +181,8 @@ uint32_t rig_expect_cleaning(struct rig_run *run)
         rig_expect_calls(run, COW_CALL_FTRUNCATE, slot->queued_bytes && in_file);
         rig_expect_calls(run, COW_CALL_MPROTECT, !in_file && slot->queued_bytes > slot->window_bytes);
         slot->keeps_pages = slot->keeps_pages && !slot->must_discard;
+        if (!slot->keeps_pages)
+            forget_pages(slot);
         slot->state = RIG_SLOT_IDLE;
         run->clock += slot->idle_since != since; /* those whose order is not known stay so */
         since = slot->idle_since;
@@ -184,28 +204,26 @@ static uint32_t count_queued(const struct rig_run *run)
     return n;
 }
 
-/* Idle slots keep more than they may: which of them give up their pages is the subject's choice. */
-static bool adopt_trims(struct rig_run *run, const struct rig_ended *reset)
+/* Idle slots keep more than they may: those that are idle longest give up their pages, and wait for that. */
+static void expect_trims(struct rig_run *run)
 {
-    struct cow_stats now = {0};
-    if (!run->ops->stats || run->geometry.reset != COW_RESET_ADAPTIVE || run->geometry.resident_bytes == 0)
-        return false;
-    (void)run->ops->stats(run->subject, &now);
-    const bool has_trimmed = now.n_trims != reset->before.n_trims;
-    run->trimmed = run->trimmed || has_trimmed;
-    run->clock += has_trimmed;
-    for (uint32_t i = 0; i < run->geometry.n_slots && has_trimmed; i++) {
-        struct rig_slot *slot = &run->slots[i];
-        if (slot->state != RIG_SLOT_IDLE && slot->state != RIG_SLOT_QUEUED)
-            continue;
-        const bool is_queued = run->ops->slot_state(run->subject, i) == RIG_SLOT_QUEUED;
-        rig_may_also_retire(run, UINT32_C(1) << i); /* it may have been trimmed, and then not cleaned */
-        slot->must_discard = is_queued && run->ops->must_discard(run->subject, i);
-        slot->idle_since = run->clock; /* in which order is not known any more */
-        slot->state = is_queued ? RIG_SLOT_QUEUED : RIG_SLOT_IDLE;
-        slot->queued_bytes = is_queued ? slot->queued_bytes : 0;
+    const uint64_t most = run->geometry.resident_bytes ? run->geometry.resident_bytes : COW_RESIDENT_BYTES;
+    uint64_t kept_bytes = 0;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        kept_bytes += run->slots[i].state == RIG_SLOT_IDLE ? run->slots[i].kept_bytes : 0;
+    while (run->geometry.reset == COW_RESET_ADAPTIVE && kept_bytes > most) {
+        struct rig_slot *first = NULL;
+        for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
+            struct rig_slot *slot = &run->slots[i];
+            if (slot->state == RIG_SLOT_IDLE && slot->kept_bytes && (!first || slot->idle_since < first->idle_since))
+                first = slot;
+        }
+        kept_bytes -= first->kept_bytes;
+        first->state = RIG_SLOT_QUEUED;
+        first->must_discard = true;
+        first->idle_since = ++run->clock;
+        run->counted.n_trims++;
     }
-    return has_trimmed;
 }
 
 void rig_expect_release(struct rig_run *run, const struct rig_ended *reset)
@@ -222,8 +240,8 @@ void rig_expect_release(struct rig_run *run, const struct rig_ended *reset)
         slot->state = RIG_SLOT_QUEUED;
         run->counted.n_deferred++;
     }
-    const bool has_trimmed = adopt_trims(run, reset);
+    expect_trims(run);
     const uint32_t queue_slots = run->geometry.queue_slots ? run->geometry.queue_slots : COW_QUEUE_SLOTS;
-    if (!has_trimmed && count_queued(run) >= queue_slots)
+    if (count_queued(run) >= queue_slots)
         (void)rig_expect_cleaning(run);
 }

@@ -59,10 +59,17 @@ bool rig_faulty_explains(const struct rig_faulty *kernel, int result)
 static int usual_error(enum rig_call call)
 {
     static const int errors[RIG_N_CALLS] = {
-        [RIG_CALL_MMAP] = ENOMEM,         [RIG_CALL_MUNMAP] = ENOMEM,          [RIG_CALL_MPROTECT] = ENOMEM,
-        [RIG_CALL_MADVISE] = ENOMEM,      [RIG_CALL_PROCESS_MADVISE] = ENOMEM, [RIG_CALL_FTRUNCATE] = ENOSPC,
-        [RIG_CALL_MEMFD_CREATE] = EMFILE, [RIG_CALL_FCNTL] = EMFILE,           [RIG_CALL_PWRITE] = ENOSPC,
-        [RIG_CALL_PAGEMAP_SCAN] = ENOMEM, [RIG_CALL_PREAD] = EIO,
+        [RIG_CALL_MMAP] = ENOMEM,
+        [RIG_CALL_MUNMAP] = ENOMEM,
+        [RIG_CALL_MPROTECT] = ENOMEM,
+        [RIG_CALL_MADVISE] = ENOMEM,
+        [RIG_CALL_PROCESS_MADVISE] = ENOMEM,
+        [RIG_CALL_FTRUNCATE] = ENOSPC,
+        [RIG_CALL_MEMFD_CREATE] = EMFILE,
+        [RIG_CALL_FCNTL] = EMFILE,
+        [RIG_CALL_PWRITE] = ENOSPC,
+        [RIG_CALL_PAGEMAP_SCAN] = ENOMEM,
+        [RIG_CALL_PREAD] = EIO,
     };
     return -errors[call];
 }
@@ -242,6 +249,15 @@ static int answer_strangely(int n, unsigned where, struct cow_stretch *stretches
     return n_told;
 }
 
+static void show_pages(const struct rig_faulty *kernel, const struct cow_stretch *stretches, int n)
+{
+    const size_t page_bytes = cow_sys_linux.host_page_bytes(&cow_sys_linux);
+    for (int i = 0; i < n && kernel->see_page; i++)
+        for (const uint8_t *page = stretches[i].begin; page < stretches[i].end; page += page_bytes)
+            if (!stretches[i].is_zero_page)
+                kernel->see_page(kernel->context, page);
+}
+
 /* Of a call that is short: it has room for so many stretches. The lie: nothing was found. */
 static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
                                unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
@@ -258,9 +274,11 @@ static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd,
     n_max = n_max < ROOM ? n_max : ROOM;
     if (fault)
         n_max = fault->n_bytes < 1 ? 1 : fault->n_bytes < n_max ? fault->n_bytes : n_max;
-    const int n =
+    int n =
         cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, where, ret_stretches, n_max, ret_end);
-    return n < 0 ? n : answer_strangely(n, where, ret_stretches);
+    n = n < 0 ? n : answer_strangely(n, where, ret_stretches);
+    show_pages(self_of(self), ret_stretches, n);
+    return n;
 }
 
 static int faulty_open_process(const struct cow_sys_table *self)

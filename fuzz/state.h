@@ -65,6 +65,12 @@ struct rig_register {
     struct rig_lease held[RIG_MAX_AGE + 1]; /* newest first */
 };
 
+/* Of the pages that a slot keeps from lease to lease, since they were last let go: keeping.c. */
+struct rig_history {
+    uint32_t n_leases;
+    uint64_t n_private, n_hot, n_most, n_spared, wasted;
+};
+
 /* What the model of placement knows of a slot. */
 struct rig_slot {
     enum rig_slot_state state;
@@ -76,7 +82,9 @@ struct rig_slot {
     uint64_t accessible_bytes; /* of the last tenant, at its end */
     uint64_t reached_bytes;    /* and at its peak */
     uint64_t idle_since;
-    bool keeps_pages;      /* the image was copied back into them */
+    bool keeps_pages;    /* the image was copied back into them */
+    uint64_t kept_bytes; /* how much */
+    struct rig_history history;
     bool must_discard;     /* queued: its private pages too */
     uint64_t queued_bytes; /* of a slot that is queued: how much past E is still open */
 };
@@ -133,8 +141,11 @@ struct rig_run {
     } may_retire;
     struct rig_outcome opening; /* what became of making the subject while its first faults were armed */
     bool expects_nothing;       /* the subject cannot meet a fault that the program has */
-    bool trimmed;               /* idle slots have given up pages: whose, and with which calls, is not foreseen */
     bool is_over;               /* there is no subject, rightly: nothing more can be done */
+    struct {
+        uint32_t slot;
+        uint64_t n_private, n_differing; /* pages that scans told of, and that were not as in the image then */
+    } scanned;
     struct rig_pin *pins;
     int scratch_fd;         /* for host calls; -1 until needed */
     struct rig_file *files; /* closed at the end of the program */
@@ -268,6 +279,14 @@ void rig_expect_reset(struct rig_run *run, const struct rig_ended *reset);
 void rig_expect_release(struct rig_run *run, const struct rig_ended *reset);
 /* All that waits is cleaned. Bit i: slot i. */
 uint32_t rig_expect_cleaning(struct rig_run *run);
+
+/* ---- keeping.c ---- */
+/* A reset of the slot begins: what scans of it tell is noted. */
+void rig_begin_scans(struct rig_run *run, uint32_t slot);
+/* Its pages are kept: those that scans told of, or all. */
+void rig_end_scans(struct rig_run *run, bool is_whole);
+/* After this lease, too, is added to it: whether an adaptive pool lets the pages go. */
+bool rig_lets_go(const struct rig_run *run, struct rig_history *history);
 
 /* ---- placement.c ---- */
 void rig_expect_calls(struct rig_run *run, enum cow_call call, uint64_t n);

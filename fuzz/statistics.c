@@ -14,9 +14,10 @@ static const struct {
     const char *name;
     size_t offset;
 } figures[] = {
-    FIGURE(n_slots),  FIGURE(n_live),      FIGURE(n_retired),  FIGURE(n_lost),   FIGURE(n_instantiations),
-    FIGURE(n_warm),   FIGURE(n_repaved),   FIGURE(n_grows),    FIGURE(n_resets), FIGURE(n_failed_resets),
-    FIGURE(n_images), FIGURE(image_bytes), FIGURE(n_deferred), FIGURE(n_queued),
+    FIGURE(n_slots),          FIGURE(n_live),          FIGURE(n_retired),  FIGURE(n_lost),
+    FIGURE(n_instantiations), FIGURE(n_warm),          FIGURE(n_repaved),  FIGURE(n_grows),
+    FIGURE(n_resets),         FIGURE(n_failed_resets), FIGURE(n_images),   FIGURE(image_bytes),
+    FIGURE(n_deferred),       FIGURE(n_queued),        FIGURE(idle_bytes), FIGURE(n_trims),
 };
 
 static uint64_t figure_of(const struct cow_stats *stats, size_t i)
@@ -34,6 +35,7 @@ static struct cow_stats expected_stats(const struct rig_run *run)
     stats.n_live = run->model.n_live;
     for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
         stats.n_queued += run->slots[i].state == RIG_SLOT_QUEUED;
+        stats.idle_bytes += run->slots[i].state == RIG_SLOT_IDLE ? run->slots[i].kept_bytes : 0;
         stats.n_lost += run->slots[i].state == RIG_SLOT_LOST;
         stats.n_retired += run->slots[i].state == RIG_SLOT_LOST || run->slots[i].state == RIG_SLOT_RETIRED;
     }

@@ -389,6 +389,12 @@ static void test_oracles__a_wrong_statistic_is_seen(void)
         snprintf(line, sizeof line, "divergence: statistics flush %s", names[wrong_figure]);
         lying_expect(POOL "flush", line, 0);
     }
+    liar.stats = tells_one_more;
+    wrong_figure = offsetof(struct cow_stats, idle_bytes) / sizeof(uint64_t);
+    lying_expect(POOL "flush", "divergence: statistics flush idle_bytes", 0);
+    liar.stats = tells_one_more;
+    wrong_figure = offsetof(struct cow_stats, n_trims) / sizeof(uint64_t);
+    lying_expect(POOL "flush", "divergence: statistics flush n_trims", 0);
 }
 
 static int forgets_to_flush(struct rig_subject *subject)

@@ -40,11 +40,18 @@ static void expect_told(enum claim told, const char *modes, const char *operatio
 static void test_oracles__pages_that_were_not_copied_over_are_seen(void)
 {
     const char *small = "instantiate i0 none initial=1P\nflush\nreset i0\nrelease i0",
+               *too_many =
+                   "instantiate i0 none initial=8P\nfill i0 0 to=end\n" /* and 12 resets: the next one lets go */
+                   "reset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\n"
+                   "reset i0\nreset i0\nreset i0\nreset i0\nflush\nreset i0",
                *pinned = "instantiate i0 none initial=1P\nstore i0 0 width=8\npin i0\nflush\nreset i0\nrelease i0";
     expect_told(LET_GO, "reset=copyback", small, "divergence: reset reset let-go");
     expect_told(FELL_BACK, "reset=copyback", small, "divergence: reset reset fell-back");
     expect_told(NOTHING, "reset=copyback", small, "divergence: reset reset nothing");
     expect_told(LET_GO, "reset=adaptive", small, "divergence: reset reset let-go");
+    expect_told(LET_GO, "reset=adaptive", "instantiate i0 none initial=4P\nfill i0 0 to=end\nflush\nreset i0",
+                "divergence: reset reset let-go"); /* all of them were needed: they must be kept */
+    expect_told(COPIED, "reset=adaptive", too_many, "divergence: reset reset copied");
     expect_told(COPIED, "reset=copyback", pinned, "divergence: reset reset copied");
     CHECK(lying_says("they were given to the kernel"));
     expect_told(LET_GO, "reset=copyback", pinned, "divergence: reset reset let-go");

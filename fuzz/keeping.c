@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Which pages a slot keeps behind its tenant, and whether an adaptive pool was right to keep them: the account of adaptive.h, done once
+ * more, with what the kernel told the pool and with the rig's own look at those pages before the image was copied over them. */
+#include "state.h"
+
+#include <string.h>
+
+enum {
+    COPY = 160,
+    COMPARE = 76,
+    DROP = 1000,
+    FAULT = 1950,
+    LEASES = 8
+}; /* as in adaptive.h: costs, and how many for one comparison */
+
+static bool is_as_image(const struct ref_image *image, uint64_t offset, const uint8_t *page, uint64_t page_bytes)
+{
+    for (uint64_t i = 0; i < page_bytes; i++)
+        if (page[i] != (image && offset + i < image->extent_bytes ? image->bytes[offset + i] : 0))
+            return false;
+    return true;
+}
+
+/* The kernel tells of a page. */
+static void see(void *context, const uint8_t *page)
+{
+    struct rig_run *run = context;
+    const uint64_t offset = (uintptr_t)page - rig_slot_base(run, run->scanned.slot);
+    run->scanned.n_private++;
+    run->scanned.n_differing +=
+        !is_as_image(rig_mapped_image(run, run->scanned.slot), offset, page, run->geometry.page_bytes);
+}
+
+void rig_begin_scans(struct rig_run *run, uint32_t slot)
+{
+    run->scanned.slot = slot;
+    run->scanned.n_private = run->scanned.n_differing = 0;
+    if (run->kernel) {
+        run->kernel->see_page = see;
+        run->kernel->context = run;
+    }
+}
+
+void rig_end_scans(struct rig_run *run, bool is_whole)
+{
+    struct rig_slot *slot = &run->slots[run->scanned.slot];
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    if (run->kernel)
+        run->kernel->see_page = NULL;
+    slot->kept_bytes = is_whole ? slot->paved_bytes : run->scanned.n_private * page_bytes;
+}
+
+/* Pages that are kept and were not needed cost a copy each; as soon as that comes to more than the faults would of those that were,
+ * letting go had been better. */
+bool rig_lets_go(const struct rig_run *run, struct rig_history *history)
+{
+    const uint64_t n = run->scanned.n_private;
+    const uint64_t n_new = n > history->n_private ? n - history->n_private : 0;
+    if (++history->n_leases % LEASES == 0) {
+        const uint64_t n_hot = run->scanned.n_differing;
+        history->wasted += (n - n_hot) * COMPARE;
+        if (history->n_hot >
+            n_hot) /* the leases since the last comparison were like this one, and were taken to be like that one */
+            history->wasted += (history->n_hot - n_hot) * (LEASES - 1) * COPY;
+        history->n_hot = n_hot;
+    } else if (history->n_hot < n_new) {
+        history->n_hot = n_new;
+    }
+    if (history->n_most < history->n_hot)
+        history->n_most = history->n_hot;
+    history->n_private = n;
+    history->wasted += n > history->n_hot ? (n - history->n_hot) * COPY : 0;
+    history->n_spared += history->n_hot > n_new ? history->n_hot - n_new : 0;
+    const uint64_t n_faults = 4 * history->n_most + history->n_spared;
+    return history->wasted > (n_faults < n ? n_faults : n) * FAULT + DROP;
+}
