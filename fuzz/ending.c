@@ -192,6 +192,7 @@ void rig_end(struct rig_run *run)
         if (run->images[i].subject)
             check_whole_image(run, &run->images[i]);
     rig_check_kernel_whole(run);
+    rig_ask_a_neighbour(run);
     if (!run->failed && rig_is_real(run) && run->model.n_live)
         (void)rig_same_result(run, COW_BUSY, run->ops->close(run->subject));
     if (!run->failed)

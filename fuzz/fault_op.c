@@ -62,6 +62,13 @@ static void forget_planned(struct rig_run *run)
         run->kernel->any.nth = 0;
 }
 
+/* What sys.h promises to a kernel, ours may rely on. */
+static void check_contract(struct rig_run *run)
+{
+    if (run->kernel && run->kernel->breach)
+        rig_diverge(run, "kernel", "contract", "the pool has broken a promise of sys.h: %s", run->kernel->breach);
+}
+
 static void refuse(struct rig_run *run, int result)
 {
     run->verdict->kind = RIG_UNABLE;
@@ -109,54 +116,9 @@ static bool open_again(struct rig_run *run, int result)
     return !result && !run->failed;
 }
 
-/* Each is one step outside of what cowpool.h allows. */
-static void ask_for_impossible(struct rig_run *run)
-{
-    const struct {
-        size_t at, size;
-        uint64_t value;
-        int want;
-    } wrong[] = {
-#define WRONG(field, value, want) {offsetof(struct rig_geometry, field), sizeof run->geometry.field, value, want}
-        WRONG(n_slots, 0, COW_CONFIG),
-        WRONG(n_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
-        WRONG(max_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
-        WRONG(unit_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
-        WRONG(guard_bytes, COW_MAX_GUARD_BYTES + 1, COW_CONFIG),
-        WRONG(join_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
-        WRONG(window_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
-        WRONG(whole_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
-        WRONG(queue_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
-        WRONG(growth, COW_GROWTH_GUARD + 1, COW_UNSUPPORTED),
-        WRONG(reset, COW_RESET_ADAPTIVE + 1, COW_UNSUPPORTED),
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong && !run->failed; i++) {
-        struct rig_geometry geometry = run->geometry;
-        struct rig_subject *subject;
-        memcpy((uint8_t *)&geometry + wrong[i].at, &wrong[i].value, wrong[i].size); /* little endian */
-        (void)rig_same_result(run, wrong[i].want, run->ops->open(&geometry, &subject));
-    }
-}
-
-/* And what it just allows, which takes a while to make: for the program of no operations. */
-static void ask_for_the_largest(struct rig_run *run)
-{
-    struct rig_geometry geometry = run->geometry;
-    struct rig_subject *subject;
-    geometry.guard_bytes = COW_MAX_GUARD_BYTES;
-    geometry.unit_bytes = geometry.join_bytes = geometry.window_bytes = geometry.whole_bytes = COW_MAX_MEMORY_BYTES;
-    geometry.queue_slots = COW_MAX_SLOTS;
-    const int result = run->ops->open(&geometry, &subject);
-    if (rig_same_result(run, COW_OK, result))
-        (void)rig_same_result(run, COW_OK, run->ops->close(subject));
-}
-
 bool rig_open(struct rig_run *run)
 {
-    if (run->ops->range && run->ops->extension_file) /* others may allow more */
-        ask_for_impossible(run);
-    if (run->ops->range && run->ops->extension_file && run->program->n_ops == 0 && !run->options->foreign_faults)
-        ask_for_the_largest(run);
+    rig_ask_for_others(run);
     if (run->failed)
         return false;
     if (wants_faults(run)) {
@@ -174,6 +136,9 @@ bool rig_open(struct rig_run *run)
     log_calls(run, run->program->n_ops);
     forget_planned(run);
     run->op = 0;
+    check_contract(run);
+    if (run->failed)
+        return false;
     if (result && !open_again(run, result))
         return false;
     if (!result && is_lied_to(run) && run->options->foreign_faults)
@@ -196,6 +161,8 @@ void rig_close_kernel(struct rig_run *run)
         run->options->ret_told->n_ops = run->kernel->n_told;
         memcpy(run->options->ret_told->ops, run->kernel->told, sizeof run->kernel->told);
     }
+    if (!run->failed)
+        check_contract(run);
     run->verdict->counters.n_faults += run->kernel->n_fired_in_all;
     rig_faulty_disarm(run->kernel);
     rig_faulty_end(run->kernel);
@@ -293,6 +260,8 @@ void rig_end_faults(struct rig_run *run)
     if (run->op < run->program->n_ops)
         log_calls(run, run->op);
     forget_planned(run);
+    if (!run->failed)
+        check_contract(run);
     if (run->failed || !run->subject || !((kernel && kernel->n_fired) || run->options->foreign_faults))
         return;
     adopt(run, COW_NO_SLOT);

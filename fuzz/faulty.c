@@ -135,6 +135,43 @@ static const struct rig_armed *fail(struct rig_faulty *kernel, enum rig_call cal
     return fault;
 }
 
+/* ---- what the pool has promised (sys.h) ---- */
+
+static void breach(const struct cow_sys_table *table, const char *what)
+{
+    struct rig_faulty *kernel = self_of(table);
+    kernel->breach = kernel->breach ? kernel->breach : what;
+}
+
+static bool is_whole(uint64_t n)
+{
+    return n % cow_sys_linux.host_page_bytes(&cow_sys_linux) == 0;
+}
+
+static void demand_range(const struct cow_sys_table *table, const void *at, size_t length_bytes)
+{
+    if (length_bytes == 0)
+        breach(table, "a call for a range of no bytes");
+    else if (!is_whole((uintptr_t)at) || !is_whole(length_bytes))
+        breach(table, "a call for a range that is not whole host pages");
+}
+
+static void demand_mapping(const struct cow_sys_table *table, enum cow_map what, int fd, uint64_t offset_bytes)
+{
+    const bool has_file = what != COW_MAP_RESERVED && what != COW_MAP_ZERO;
+    if (has_file ? fd < 0 || !is_whole(offset_bytes) : fd != -1 || offset_bytes)
+        breach(table, "a mapping of no file where there is one, or of one where there is none");
+}
+
+static void demand_bytes(const struct cow_sys_table *table, const struct iovec *pieces, size_t n_pieces)
+{
+    bool is_empty = n_pieces == 0;
+    for (size_t i = 0; i < n_pieces; i++)
+        is_empty = is_empty || pieces[i].iov_len == 0;
+    if (is_empty)
+        breach(table, "a call for no bytes");
+}
+
 /* ---- the table ---- */
 
 /* In whole host pages. */
@@ -149,6 +186,8 @@ static int faulty_mmap(const struct cow_sys_table *self, void *at, size_t length
 {
     struct rig_faulty *kernel = self_of(self);
     int error;
+    demand_range(self, where == COW_WHERE_ANY ? NULL : at, length_bytes);
+    demand_mapping(self, what, fd, offset_bytes);
     const struct rig_armed *fault = fail(kernel, RIG_CALL_MMAP, &error);
     if (fault && fault->how == RIG_FAILS) {
         if (where == COW_WHERE_FIXED && error != -ENOMEM) /* a hole, in which somebody else's mapping has landed */
@@ -170,6 +209,7 @@ static int faulty_munmap(const struct cow_sys_table *self, void *at, size_t leng
 {
     struct rig_faulty *kernel = self_of(self);
     int error;
+    demand_range(self, at, length_bytes);
     const struct rig_armed *fault = fail(kernel, RIG_CALL_MUNMAP, &error);
     kernel->n_mapped_bytes -= (int64_t)length_bytes; /* a failure to unmap is nobody's leak */
     if (!fault)
@@ -185,6 +225,7 @@ static int faulty_munmap(const struct cow_sys_table *self, void *at, size_t leng
 static int faulty_madvise(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice)
 {
     int error;
+    demand_range(self, at, length_bytes);
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_MADVISE, &error);
     const size_t half_bytes = half_of(length_bytes);
     if (!fault)
@@ -201,6 +242,7 @@ static int faulty_mprotect(const struct cow_sys_table *self, void *at, size_t le
     struct rig_faulty *kernel = self_of(self);
     const size_t half_bytes = half_of(length_bytes);
     int error;
+    demand_range(self, at, length_bytes);
     const struct rig_armed *fault = fail(kernel, RIG_CALL_MPROTECT, &error);
     if (!fault)
         return cow_sys_linux.mprotect(&cow_sys_linux, at, length_bytes, access);
@@ -216,6 +258,9 @@ static int64_t faulty_process_madvise(const struct cow_sys_table *self, int proc
     int error;
     int64_t n_all = 0;
     size_t n_done = 0;
+    demand_bytes(self, ranges, n_ranges);
+    for (size_t i = 0; i < n_ranges; i++)
+        demand_range(self, ranges[i].iov_base, ranges[i].iov_len);
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PROCESS_MADVISE, &error);
     if (!fault)
         return cow_sys_linux.process_madvise(&cow_sys_linux, process_fd, ranges, n_ranges, advice);
@@ -264,6 +309,9 @@ static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd,
 {
     enum { ROOM = 2 };
     int error;
+    demand_range(self, at, length_bytes);
+    if (n_max == 0)
+        breach(self, "a scan that has room for nothing");
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PAGEMAP_SCAN, &error);
     if (fault && fault->how == RIG_FAILS)
         return error;
@@ -298,6 +346,8 @@ static int faulty_open_pagemap(const struct cow_sys_table *self)
 static int faulty_ftruncate(const struct cow_sys_table *self, int fd, uint64_t length_bytes)
 {
     int error;
+    if (!is_whole(length_bytes))
+        breach(self, "a file that is not whole host pages");
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_FTRUNCATE, &error);
     if (!fault)
         return cow_sys_linux.ftruncate(&cow_sys_linux, fd, length_bytes);
@@ -362,6 +412,7 @@ static int64_t faulty_pwrite(const struct cow_sys_table *self, int fd, const str
 {
     int error;
     int64_t n_all = 0;
+    demand_bytes(self, pieces, n_pieces);
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PWRITE, &error);
     if (!fault)
         return cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
@@ -378,6 +429,8 @@ static int64_t faulty_pread(const struct cow_sys_table *self, int fd, void *ret_
                             uint64_t offset_bytes)
 {
     int error;
+    if (length_bytes == 0)
+        breach(self, "a call for no bytes");
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PREAD, &error);
     if (fault && fault->how == RIG_FAILS)
         return error;
@@ -391,6 +444,8 @@ static int64_t faulty_pread(const struct cow_sys_table *self, int fd, void *ret_
 static int faulty_close(const struct cow_sys_table *self, int fd)
 {
     self_of(self)->n_open--;
+    if (fd < 0)
+        breach(self, "closing what is no descriptor");
     return cow_sys_linux.close(&cow_sys_linux, fd);
 }
 

@@ -46,6 +46,7 @@ struct rig_faulty {
     int n_open_before;      /* when the operation began */
     int n_open;             /* descriptors that were opened through it and not closed */
     int64_t n_mapped_bytes; /* by mappings at a place of the kernel's choice, less what was unmapped */
+    const char *breach;     /* the first promise of sys.h that a call did not keep; NULL: all did */
     void (*see_page)(void *context,
                      const uint8_t *page); /* NULL; or is told of each page but zero pages that a scan finds */
     void *context;

@@ -55,7 +55,8 @@ static bool is_still_there(void)
 
 /* ---- the child ---- */
 
-static const char *child(struct rig_run *run, const struct rig_lease *lease, const struct rig_op *op)
+static const char *child(struct rig_run *run, const struct rig_lease *lease, struct rig_subject *neighbour,
+                         const struct rig_op *op)
 {
     uint8_t bytes[16] = {0xee};
     struct rig_fault fault;
@@ -66,7 +67,11 @@ static const char *child(struct rig_run *run, const struct rig_lease *lease, con
             rig_guest_store(lease->base + offset, 1, bytes, &fault))
             return "a child can write to a slot";
     }
-    const char *broken = run->ops->in_child(run->subject, lease->handle);
+    const char *broken = run->kernel ? run->kernel->breach : NULL; /* by fork handlers */
+    if (!broken)
+        broken = run->ops->in_child(run->subject, lease->handle);
+    if (!broken && neighbour)
+        broken = run->ops->in_child(neighbour, 0);
     return !broken && intruder.at && !is_still_there() ? "a child has lost what another fork handler had mapped"
                                                        : broken;
 }
@@ -88,15 +93,18 @@ struct rig_outcome rig_fork(struct rig_run *run, const struct rig_op *op)
     if (!run->ops->in_child || pipe(ends))
         return (struct rig_outcome){.kind = RIG_OUTCOME_NOOP};
     invite(run, lease);
+    uint64_t handle = 0;
+    struct rig_subject *neighbour = rig_open_neighbour(run, &handle);
     if (run->kernel)
         run->kernel->suspended = true; /* fork handlers make calls too */
     const pid_t pid = fork();
     if (run->kernel)
         run->kernel->suspended = pid == 0;
     if (pid == 0) {
-        const char *broken = child(run, lease, op);
+        const char *broken = child(run, lease, neighbour, op);
         _exit(broken && write(ends[1], broken, strlen(broken)) >= 0 ? 1 : 0);
     }
+    rig_close_neighbour(run, neighbour, handle);
     if (intruder.at)
         close(intruder.fd);
     intruder.at = NULL;

@@ -89,6 +89,13 @@ struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op)
     const int model = ref_image_create(&run->model, extent_bytes, image.segments, image.n_segments, &image.model);
     if (model == COW_OK)
         rig_expect_image(run, &image);
+    if (op->form == RIG_FORM_PLAIN && run->program->world.kernel == RIG_KERNEL_EACH)
+        rig_make_image_of_wasm(run, extent_bytes, &image, model);
+    if (run->failed) {
+        if (model == COW_OK)
+            ref_image_free(image.model);
+        return noop;
+    }
     const int subject = rig_asks(run, model) ? create_on_subject(run, extent_bytes, &image) : model;
     /* A foreign failure may come before the refusal is found. */
     const bool is_fault =

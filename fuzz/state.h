@@ -168,6 +168,15 @@ uint8_t *rig_buffer(struct rig_run *run, uint64_t n_bytes); /* one, overwritten 
 uint64_t rig_size_bytes(const struct rig_run *run, struct rig_size size);
 uint64_t rig_hash(uint64_t hash, const void *bytes, uint64_t n_bytes);
 
+/* ---- asking.c ---- */
+/* For pools that the program does not get. */
+void rig_ask_for_others(struct rig_run *run);
+/* What another pool makes of this one's handles and images, and this one of others'. */
+void rig_ask_a_neighbour(struct rig_run *run);
+/* NULL: none can be had. */
+struct rig_subject *rig_open_neighbour(struct rig_run *run, uint64_t *ret_handle);
+void rig_close_neighbour(struct rig_run *run, struct rig_subject *neighbour, uint64_t handle);
+
 /* ---- fault_op.c ---- */
 /* Makes the subject; on a kernel in which calls fail, if the program or the options want that. False: the program ends here. */
 bool rig_open(struct rig_run *run);
@@ -222,6 +231,10 @@ bool rig_same_result(struct rig_run *run, int model, int subject);
 struct rig_outcome rig_make_image(struct rig_run *run, const struct rig_op *op);
 /* A data operation: the image operation has taken it already, if there was one. */
 struct rig_outcome rig_account_data(struct rig_run *run, const struct rig_op *op);
+
+/* ---- wasm_op.c ---- */
+/* An image of that data was made, or refused so: the same of a Wasm binary. */
+void rig_make_image_of_wasm(struct rig_run *run, uint64_t extent_bytes, const struct rig_image *image, int expected);
 
 /* ---- file_op.c ---- */
 /* A file of that data. NULL: it cannot be had, and the program ends here. */

@@ -23,6 +23,8 @@ struct rig_geometry {
     uint64_t whole_bytes;    /* a memory of at most so many is copied back whole */
     uint32_t queue_slots;    /* how many slots wait to be cleaned together; 0: as many as the subject likes */
     uint64_t resident_bytes; /* what idle slots may keep; 0: as much as the subject likes */
+    uint32_t n_shards;       /* 0: as many as the subject likes */
+    bool raises_limit;       /* of descriptors */
 };
 
 /* In which a slot can be. After a failed kernel call only the subject knows. */
@@ -77,6 +79,9 @@ struct rig_subject_ops {
     /* An image of a range of a sealed file, mapped or copied. NULL: image_create with the file's bytes does. */
     int (*image_from_file)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_file_range *range,
                            void **ret_image);
+    /* The same of a Wasm binary; the last two may be NULL. NULL: it reads none. */
+    int (*image_from_wasm)(struct rig_subject *subject, const void *binary, size_t binary_bytes, void **ret_image,
+                           struct cow_wasm_memory *ret_memory, struct cow_wasm_error *ret_error);
     /* How many kernel calls of each kind were made so far. */
     void (*calls)(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS]);
     /* In which state a slot is. NULL: the subject makes its calls by itself, none can be made to fail. */

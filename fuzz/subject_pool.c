@@ -42,6 +42,8 @@ static int pool_open(const struct rig_geometry *geometry, struct rig_subject **r
         .copy_whole_bytes = geometry->whole_bytes,
         .queue_slots = geometry->queue_slots,
         .resident_bytes = geometry->resident_bytes,
+        .n_shards = geometry->n_shards,
+        .raise_descriptor_limit = geometry->raises_limit,
     };
     struct rig_pool_subject *it = calloc(1, sizeof *it);
     if (!it)
@@ -80,6 +82,16 @@ static int pool_image_from_file(struct rig_subject *subject, uint64_t extent_byt
 {
     struct cow_image *image;
     const int result = cow_image_from_file(pool_of(subject), extent_bytes, range, &image);
+    if (result == COW_OK)
+        *ret_image = image;
+    return result;
+}
+
+static int pool_image_from_wasm(struct rig_subject *subject, const void *binary, size_t binary_bytes, void **ret_image,
+                                struct cow_wasm_memory *ret_memory, struct cow_wasm_error *ret_error)
+{
+    struct cow_image *image;
+    const int result = cow_image_from_wasm(pool_of(subject), binary, binary_bytes, 0, &image, ret_memory, ret_error);
     if (result == COW_OK)
         *ret_image = image;
     return result;
@@ -377,6 +389,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .access = pool_access,
     .write = rig_real_write,
     .image_from_file = pool_image_from_file,
+    .image_from_wasm = pool_image_from_wasm,
     .calls = pool_calls,
     .slot_state = pool_slot_state,
     .promises_placement = true,

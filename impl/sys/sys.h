@@ -5,8 +5,9 @@
  *
  * Contract of every call: the result, or 0, or -errno; a call that fails has changed nothing, except that a failed fixed
  * mapping leaves its range unknown (mmap(2): the old mapping may be gone), and that a failed mprotect or madvise may have done a
- * part of its range. Addresses, lengths and offsets are multiples of the host page; lengths are not zero. `self` is the table
- * itself: a wrapper embeds it in a larger struct. */
+ * part of its range. Addresses, lengths and offsets are multiples of the host page, but for reads and writes; lengths are not zero.
+ * A mapping of no file has -1 and 0 for its descriptor and offset (mmap(2)). `self` is the table itself: a wrapper embeds it in a
+ * larger struct. */
 #ifndef COW_SYS_H
 #define COW_SYS_H
 

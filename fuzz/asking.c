@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
+/* Pools that a program does not get, and what it may not do with another one: what cannot be, what just can, what is left to the pool,
+ * and a neighbour that knows nothing of this one's handles, images and addresses. */
+#include "state.h"
+#include "sys/sys.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- what can be, and cannot ---- */
+
+/* Each is one step outside of what cowpool.h allows. */
+static void ask_for_impossible(struct rig_run *run)
+{
+    const struct {
+        size_t at, size;
+        uint64_t value;
+        int want;
+    } wrong[] = {
+#define WRONG(field, value, want) {offsetof(struct rig_geometry, field), sizeof run->geometry.field, value, want}
+        WRONG(n_slots, 0, COW_CONFIG),
+        WRONG(n_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
+        WRONG(max_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(unit_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(guard_bytes, COW_MAX_GUARD_BYTES + 1, COW_CONFIG),
+        WRONG(join_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(window_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(whole_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
+        WRONG(queue_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
+        WRONG(n_shards, COW_MAX_SHARDS + 1, COW_CONFIG),
+        WRONG(growth, COW_GROWTH_GUARD + 1, COW_UNSUPPORTED),
+        WRONG(reset, COW_RESET_ADAPTIVE + 1, COW_UNSUPPORTED),
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong && !run->failed; i++) {
+        struct rig_geometry geometry = run->geometry;
+        struct rig_subject *subject;
+        memcpy((uint8_t *)&geometry + wrong[i].at, &wrong[i].value, wrong[i].size); /* little endian */
+        (void)rig_same_result(run, wrong[i].want, run->ops->open(&geometry, &subject));
+    }
+}
+
+/* And what it just allows, which takes a while to make: for the program of no operations. */
+static void ask_for_the_largest(struct rig_run *run)
+{
+    struct rig_geometry geometry = run->geometry;
+    struct rig_subject *subject;
+    geometry.guard_bytes = COW_MAX_GUARD_BYTES;
+    geometry.unit_bytes = geometry.join_bytes = geometry.window_bytes = geometry.whole_bytes = COW_MAX_MEMORY_BYTES;
+    geometry.queue_slots = COW_MAX_SLOTS;
+    geometry.n_shards = COW_MAX_SHARDS;
+    const int result = run->ops->open(&geometry, &subject);
+    if (rig_same_result(run, COW_OK, result))
+        (void)rig_same_result(run, COW_OK, run->ops->close(subject));
+}
+
+/* ---- what is left to the pool ---- */
+
+static struct {
+    bool takes_markers;
+    uint64_t n_raised;
+} usual;
+
+static int usual_madvise(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_advice advice)
+{
+    (void)self;
+    if (!usual.takes_markers && (advice == COW_ADVICE_GUARD || advice == COW_ADVICE_UNGUARD))
+        return -EINVAL;
+    return cow_sys_linux.madvise(&cow_sys_linux, at, length_bytes, advice);
+}
+
+static void usual_raise(const struct cow_sys_table *self, uint64_t n)
+{
+    (void)self;
+    usual.n_raised += n;
+}
+
+/* How it grows and resets, and an odd length, which the default unit allows. */
+static void check_usual(struct rig_run *run, struct rig_subject *subject, enum cow_growth growth, uint64_t n_raised)
+{
+    struct cow_stats stats;
+    uint64_t handle, old_bytes;
+    if (!rig_same_result(run, COW_OK, run->ops->stats(subject, &stats)))
+        return;
+    if (stats.growth != growth || stats.reset != COW_RESET_ADAPTIVE || usual.n_raised != n_raised)
+        rig_diverge(run, "statistics", "modes",
+                    "left to itself, a pool has growth %d and reset %d, and raised %ju limits", (int)stats.growth,
+                    (int)stats.reset, (uintmax_t)usual.n_raised);
+    if (!run->failed && rig_same_result(run, COW_OK, run->ops->instantiate(subject, NULL, 1, 3, &handle)) &&
+        rig_same_result(run, COW_OK, run->ops->grow(subject, handle, 1, &old_bytes)))
+        (void)rig_same_result(run, COW_OK, run->ops->release(subject, handle));
+}
+
+/* Nothing is chosen but what must be. The limit of descriptors is raised if that is asked for, and only then. */
+static void ask_for_the_usual(struct rig_run *run, bool takes_markers, bool raises_limit)
+{
+    struct cow_sys_table table = cow_sys_linux;
+    struct rig_geometry geometry = {.sys = &table, .n_slots = 2, .max_bytes = 3, .raises_limit = raises_limit};
+    struct rig_subject *subject;
+    table.name = "usual";
+    table.madvise = usual_madvise;
+    table.raise_descriptor_limit = usual_raise;
+    geometry.growth = COW_GROWTH_GUARD;
+    usual.takes_markers = takes_markers;
+    int result = run->ops->open(&geometry, &subject);
+    const bool has_markers = result == COW_OK; /* where it is asked for, nothing else will do */
+    if (has_markers)
+        result = run->ops->close(subject);
+    if (!rig_same_result(run, has_markers ? COW_OK : COW_UNSUPPORTED, result))
+        return;
+    if (has_markers && !takes_markers)
+        rig_diverge(run, "kernel", "accepted", "a pool with guard markers was made on a kernel that has none");
+    usual.n_raised = 0;
+    geometry.growth = COW_GROWTH_DEFAULT;
+    geometry.reset = COW_RESET_DEFAULT;
+    if (run->failed || !rig_same_result(run, COW_OK, run->ops->open(&geometry, &subject)))
+        return;
+    check_usual(run, subject, has_markers ? COW_GROWTH_GUARD : COW_GROWTH_PROTECT, raises_limit ? geometry.n_slots : 0);
+    if (!run->failed)
+        (void)rig_same_result(run, COW_OK, run->ops->close(subject));
+}
+
+void rig_ask_for_others(struct rig_run *run)
+{
+    if (!run->ops->range || !run->ops->extension_file) /* others may allow more */
+        return;
+    ask_for_impossible(run);
+    if (run->failed || run->program->n_ops || run->options->foreign_faults)
+        return;
+    ask_for_the_largest(run);
+    for (int way = 0; way < 4 && !run->failed; way++)
+        ask_for_the_usual(run, way & 1, way & 2);
+}
+
+/* ---- a neighbour ---- */
+
+/* Whatever is not a handle of this pool names nothing in it. */
+static void expect_stale(struct rig_run *run, struct rig_subject *subject, uint64_t handle)
+{
+    struct cow_memory memory;
+    uint64_t old_bytes;
+    if (run->failed || !rig_same_result(run, COW_STALE, run->ops->memory(subject, handle, &memory)) ||
+        !rig_same_result(run, COW_STALE, run->ops->grow(subject, handle, 0, &old_bytes)) ||
+        !rig_same_result(run, COW_STALE, run->ops->reset(subject, handle)) ||
+        (run->ops->taint && !rig_same_result(run, COW_STALE, run->ops->taint(subject, handle))))
+        return;
+    (void)rig_same_result(run, COW_STALE, run->ops->release(subject, handle));
+}
+
+/* Handles like this one, but for a bit. */
+static void expect_stale_likes(struct rig_run *run, uint64_t handle)
+{
+    for (unsigned bit = 0; bit < 64; bit++)
+        expect_stale(run, run->subject, handle ^ UINT64_C(1) << bit);
+}
+
+/* Of one slot, which is lent. A third pool has come and gone, between the two in the order in which they were made. */
+struct rig_subject *rig_open_neighbour(struct rig_run *run, uint64_t *ret_handle)
+{
+    struct rig_geometry geometry = run->geometry;
+    struct rig_subject *third, *neighbour;
+    geometry.sys = NULL;
+    geometry.n_slots = 1;
+    if (!rig_is_real(run) || !rig_same_result(run, COW_OK, run->ops->open(&geometry, &third)))
+        return NULL;
+    int result = run->ops->open(&geometry, &neighbour);
+    if (!rig_same_result(run, COW_OK, run->ops->close(third)) || !rig_same_result(run, COW_OK, result))
+        return NULL;
+    return rig_same_result(run, COW_OK, run->ops->instantiate(neighbour, NULL, 0, 0, ret_handle)) ? neighbour : NULL;
+}
+
+/* It closes as soon as nothing is lent. */
+void rig_close_neighbour(struct rig_run *run, struct rig_subject *neighbour, uint64_t handle)
+{
+    if (!neighbour || !rig_same_result(run, COW_BUSY, run->ops->close(neighbour)))
+        return;
+    if (rig_same_result(run, COW_OK, run->ops->release(neighbour, handle)))
+        (void)rig_same_result(run, COW_OK, run->ops->close(neighbour));
+}
+
+static void visit(struct rig_run *run, struct rig_subject *neighbour, uint64_t handle)
+{
+    uint64_t other;
+    for (uint32_t i = 0; i < RIG_N_IMAGES && !run->failed; i++)
+        if (run->images[i].subject)
+            (void)rig_same_result(run, COW_FOREIGN,
+                                  run->ops->instantiate(neighbour, run->images[i].subject, 0, 0, &other));
+    expect_stale(run, run->subject, handle);
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
+        if (run->registers[i].held[0].model) {
+            expect_stale(run, neighbour, run->registers[i].held[0].handle);
+            expect_stale_likes(run, run->registers[i].held[0].handle);
+        }
+}
+
+void rig_ask_a_neighbour(struct rig_run *run)
+{
+    uint64_t handle;
+    if (run->failed || run->program->world.kernel != RIG_KERNEL_EACH)
+        return;
+    struct rig_subject *neighbour = rig_open_neighbour(run, &handle);
+    if (neighbour)
+        visit(run, neighbour, handle);
+    if (!run->failed)
+        rig_close_neighbour(run, neighbour, handle);
+    rig_begin_calls(run); /* these were no operation's */
+}
