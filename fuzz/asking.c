@@ -55,8 +55,10 @@ static void ask_for_the_largest(struct rig_run *run)
 
 /* ---- what is left to the pool ---- */
 
+enum { USUAL_SLOTS = 3 }; /* each in a shard of its own */
+
 static struct {
-    bool takes_markers;
+    bool takes_markers, maps_nothing;
     uint64_t n_raised;
 } usual;
 
@@ -68,36 +70,63 @@ static int usual_madvise(const struct cow_sys_table *self, void *at, size_t leng
     return cow_sys_linux.madvise(&cow_sys_linux, at, length_bytes, advice);
 }
 
+static int usual_mmap(const struct cow_sys_table *self, void *at, size_t length_bytes, enum cow_map what,
+                      enum cow_where where, int fd, uint64_t offset_bytes, void **ret_at)
+{
+    (void)self;
+    if (usual.maps_nothing && what == COW_MAP_ZERO)
+        return -EAGAIN;
+    return cow_sys_linux.mmap(&cow_sys_linux, at, length_bytes, what, where, fd, offset_bytes, ret_at);
+}
+
 static void usual_raise(const struct cow_sys_table *self, uint64_t n)
 {
     (void)self;
     usual.n_raised += n;
 }
 
-/* How it grows and resets, and an odd length, which the default unit allows. */
+/* Each slot can be lent, and no more; whichever shard has it. */
+static void lend_all(struct rig_run *run, struct rig_subject *subject, uint64_t *ret_handles)
+{
+    uint64_t handle, old_bytes;
+    for (uint32_t i = 0; i < USUAL_SLOTS; i++)
+        if (run->failed || !rig_same_result(run, COW_OK, run->ops->instantiate(subject, NULL, 1, 3, &ret_handles[i])) ||
+            !rig_same_result(run, COW_OK, run->ops->grow(subject, ret_handles[i], 1, &old_bytes)))
+            return;
+    (void)rig_same_result(run, COW_FULL, run->ops->instantiate(subject, NULL, 1, 3, &handle));
+    for (uint32_t i = 0; i < USUAL_SLOTS && !run->failed; i++)
+        (void)rig_same_result(run, COW_OK, run->ops->release(subject, ret_handles[i]));
+}
+
+/* How it grows and resets; odd lengths, which the default unit allows; and slots that were all retired. */
 static void check_usual(struct rig_run *run, struct rig_subject *subject, enum cow_growth growth, uint64_t n_raised)
 {
     struct cow_stats stats;
-    uint64_t handle, old_bytes;
+    uint64_t handles[USUAL_SLOTS];
     if (!rig_same_result(run, COW_OK, run->ops->stats(subject, &stats)))
         return;
     if (stats.growth != growth || stats.reset != COW_RESET_ADAPTIVE || usual.n_raised != n_raised)
         rig_diverge(run, "statistics", "modes",
                     "left to itself, a pool has growth %d and reset %d, and raised %ju limits", (int)stats.growth,
                     (int)stats.reset, (uintmax_t)usual.n_raised);
-    if (!run->failed && rig_same_result(run, COW_OK, run->ops->instantiate(subject, NULL, 1, 3, &handle)) &&
-        rig_same_result(run, COW_OK, run->ops->grow(subject, handle, 1, &old_bytes)))
-        (void)rig_same_result(run, COW_OK, run->ops->release(subject, handle));
+    usual.maps_nothing = true;
+    for (uint32_t i = 0; i < USUAL_SLOTS && !run->failed; i++)
+        (void)rig_same_result(run, -EAGAIN, run->ops->instantiate(subject, NULL, 1, 3, &handles[i]));
+    usual.maps_nothing = false;
+    for (int round = 0; round < 2 && !run->failed; round++)
+        lend_all(run, subject, handles);
 }
 
 /* Nothing is chosen but what must be. The limit of descriptors is raised if that is asked for, and only then. */
 static void ask_for_the_usual(struct rig_run *run, bool takes_markers, bool raises_limit)
 {
     struct cow_sys_table table = cow_sys_linux;
-    struct rig_geometry geometry = {.sys = &table, .n_slots = 2, .max_bytes = 3, .raises_limit = raises_limit};
+    struct rig_geometry geometry = {
+        .sys = &table, .n_slots = USUAL_SLOTS, .n_shards = USUAL_SLOTS, .max_bytes = 3, .raises_limit = raises_limit};
     struct rig_subject *subject;
     table.name = "usual";
     table.madvise = usual_madvise;
+    table.mmap = usual_mmap;
     table.raise_descriptor_limit = usual_raise;
     geometry.growth = COW_GROWTH_GUARD;
     usual.takes_markers = takes_markers;
@@ -159,7 +188,7 @@ struct rig_subject *rig_open_neighbour(struct rig_run *run, uint64_t *ret_handle
     struct rig_geometry geometry = run->geometry;
     struct rig_subject *third, *neighbour;
     geometry.sys = NULL;
-    geometry.n_slots = 1;
+    geometry.n_slots = geometry.n_shards = 1;
     if (!rig_is_real(run) || !rig_same_result(run, COW_OK, run->ops->open(&geometry, &third)))
         return NULL;
     int result = run->ops->open(&geometry, &neighbour);

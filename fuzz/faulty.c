@@ -275,58 +275,21 @@ static int64_t faulty_process_madvise(const struct cow_sys_table *self, int proc
     return n_done ? cow_sys_linux.process_madvise(&cow_sys_linux, process_fd, ranges, n_done, advice) : 0;
 }
 
-/* What a kernel may answer at any time, and seldom does, it answers all the time: there is room for two stretches only, every other page
- * is swapped out, and pages of zeros are shared (KSM) and look like pages that nobody has written to. */
-static int answer_strangely(int n, unsigned where, struct cow_stretch *stretches)
-{
-    const size_t page_bytes = cow_sys_linux.host_page_bytes(&cow_sys_linux);
-    int n_told = 0;
-    for (int i = 0; i < n; i++) {
-        struct cow_stretch it = stretches[i];
-        const bool is_one_page = (size_t)(it.end - it.begin) == page_bytes;
-        const bool is_swapped = is_one_page && (uintptr_t)it.begin / page_bytes % 2;
-        if (!(where & (is_swapped ? COW_PAGES_SWAPPED : COW_PAGES_PRESENT)))
-            continue;
-        it.is_zero_page =
-            it.is_zero_page || (is_one_page && it.begin[0] == 0 && memcmp(it.begin, it.begin + 1, page_bytes - 1) == 0);
-        stretches[n_told++] = it;
-    }
-    return n_told;
-}
-
-static void show_pages(const struct rig_faulty *kernel, const struct cow_stretch *stretches, int n)
-{
-    const size_t page_bytes = cow_sys_linux.host_page_bytes(&cow_sys_linux);
-    for (int i = 0; i < n && kernel->see_page; i++)
-        for (const uint8_t *page = stretches[i].begin; page < stretches[i].end; page += page_bytes)
-            if (!stretches[i].is_zero_page)
-                kernel->see_page(kernel->context, page);
-}
-
-/* Of a call that is short: it has room for so many stretches. The lie: nothing was found. */
+/* One that fails may have written how far it came (ioctl(2), PAGEMAP_SCAN). */
 static int faulty_pagemap_scan(const struct cow_sys_table *self, int pagemap_fd, uint8_t *at, size_t length_bytes,
                                unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end)
 {
-    enum { ROOM = 2 };
     int error;
     demand_range(self, at, length_bytes);
     if (n_max == 0)
         breach(self, "a scan that has room for nothing");
     const struct rig_armed *fault = fail(self_of(self), RIG_CALL_PAGEMAP_SCAN, &error);
-    if (fault && fault->how == RIG_FAILS)
-        return error;
-    if (fault && fault->how == RIG_LIES) {
-        *ret_end = at + length_bytes;
-        return 0;
+    if (fault && fault->how != RIG_FALLS_SHORT) {
+        *ret_end = at + length_bytes; /* the lie: nothing was found */
+        return fault->how == RIG_FAILS ? error : 0;
     }
-    n_max = n_max < ROOM ? n_max : ROOM;
-    if (fault)
-        n_max = fault->n_bytes < 1 ? 1 : fault->n_bytes < n_max ? fault->n_bytes : n_max;
-    int n =
-        cow_sys_linux.pagemap_scan(&cow_sys_linux, pagemap_fd, at, length_bytes, where, ret_stretches, n_max, ret_end);
-    n = n < 0 ? n : answer_strangely(n, where, ret_stretches);
-    show_pages(self_of(self), ret_stretches, n);
-    return n;
+    return rig_faulty_scan(self_of(self), fault ? fault->n_bytes : RIG_SCAN_ROOM, pagemap_fd, at, length_bytes, where,
+                           ret_stretches, n_max, ret_end);
 }
 
 static int faulty_open_process(const struct cow_sys_table *self)

@@ -57,6 +57,24 @@ struct rig_faulty {
     uint32_t n_left;
 };
 
+/* What a scan falls short of, or says that cannot be: short=1 and 2 are room for so many stretches, which is also all there ever is. */
+enum rig_nonsense {
+    RIG_SCAN_ROOM = 2,
+    RIG_SCAN_BEFORE,        /* a stretch begins before what was asked for */
+    RIG_SCAN_EMPTY,         /* ends where it begins */
+    RIG_SCAN_BEYOND,        /* ends behind what was looked at */
+    RIG_SCAN_BEGINS_INSIDE, /* or inside a page */
+    RIG_SCAN_ENDS_INSIDE,
+    RIG_SCAN_TOO_MANY,     /* more stretches than there was room for */
+    RIG_SCAN_STANDS_STILL, /* nothing was found, and nothing was looked at */
+    RIG_SCAN_GOES_TOO_FAR, /* or more than was asked for */
+    RIG_SCAN_HALF,         /* the truth, of the first half; and so is what is larger */
+};
+
+/* A scan that succeeds: the truth, rewritten, or one of these. */
+int rig_faulty_scan(const struct rig_faulty *kernel, uint64_t how, int pagemap_fd, uint8_t *at, size_t length_bytes,
+                    unsigned where, struct cow_stretch *ret_stretches, size_t n_max, uint8_t **ret_end);
+
 void rig_faulty_init(struct rig_faulty *kernel);
 /* Arms what a fault operation says, in place of what is armed for that kind of call. */
 void rig_faulty_arm(struct rig_faulty *kernel, const struct rig_op *op);

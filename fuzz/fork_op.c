@@ -60,6 +60,7 @@ static const char *child(struct rig_run *run, const struct rig_lease *lease, str
 {
     uint8_t bytes[16] = {0xee};
     struct rig_fault fault;
+    uint64_t handle = 0;
     rig_kernel_forget();
     if (op->form == RIG_FORK_STORE && lease->model) {
         const int64_t offset = rig_resolve(run, lease, op->at);
@@ -72,6 +73,11 @@ static const char *child(struct rig_run *run, const struct rig_lease *lease, str
         broken = run->ops->in_child(run->subject, lease->handle);
     if (!broken && neighbour)
         broken = run->ops->in_child(neighbour, 0);
+    if (!broken && neighbour) { /* it may have pools of its own */
+        struct rig_subject *own = rig_open_neighbour(run, &handle);
+        rig_close_neighbour(run, own, handle);
+        broken = run->failed ? "a child cannot have a pool of its own" : NULL;
+    }
     return !broken && intruder.at && !is_still_there() ? "a child has lost what another fork handler had mapped"
                                                        : broken;
 }

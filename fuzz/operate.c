@@ -205,6 +205,18 @@ static void adopt_torn(struct rig_run *run, struct rig_lease *lease)
     rig_check_retired(run, lease);
 }
 
+/* Growing touches nothing of what is new; but for a hostile build, the page that the length ends in. */
+static void check_untouched(struct rig_run *run, const struct rig_lease *lease, uint64_t old_bytes, uint64_t new_bytes)
+{
+    const uint64_t page_bytes = run->geometry.page_bytes;
+    const uint64_t first = (old_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    uint8_t page;
+    if (rig_is_real(run) && run->ops->residency && first + page_bytes <= new_bytes &&
+        run->ops->residency(run->subject, lease->slot, first, 1, &page) == 0 && (page & RIG_PAGE_PRESENT))
+        rig_suspect(run, "resident", "grown", "the page at offset %ju is resident, and was only grown into",
+                    (uintmax_t)first);
+}
+
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes)
 {
     uint64_t model_old = 0, subject_old = 0;
@@ -225,6 +237,7 @@ struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64
     if (model_old != subject_old)
         rig_diverge(run, "length", "old", "grow tells an old length of %ju bytes, not %ju", (uintmax_t)subject_old,
                     (uintmax_t)model_old);
+    check_untouched(run, lease, model_old, memory->length_bytes);
     if (lease->peak_bytes < ref_accessible_bytes(memory))
         lease->peak_bytes = ref_accessible_bytes(memory);
     run->changed = run->changed || delta_bytes;

@@ -143,6 +143,8 @@ static const char *check_live(const struct cow_pool *pool, const struct cow_slot
     const uint64_t accessible = load(&slot->accessible_bytes);
     if (cow_handle_index(load(&slot->lease), pool->index_bits) != (uint32_t)(slot - pool->slots))
         return "(H1) a live slot's handle does not name it";
+    if (load(&slot->lease) != slot->last_handle)
+        return "(H1) a live slot's handle is not the last that it was given";
     if (slot->initial_bytes > slot->length_bytes || slot->length_bytes > slot->max_bytes ||
         slot->max_bytes > pool->max_bytes)
         return "(S2) initial <= length <= maximum <= the pool's does not hold";

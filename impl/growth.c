@@ -71,7 +71,6 @@ int cow_growth_open(struct cow_slot *slot, const struct cow_geometry *geometry, 
                     uint64_t extension_bytes, bool *ret_torn)
 {
     int result;
-    *ret_torn = false;
     if (extension_bytes == slot->extension_bytes)
         return 0;
     if (geometry->growth == COW_GROWTH_TRUNCATE) {

@@ -19,7 +19,7 @@
 uint64_t cow_growth_writable_bytes(const struct cow_slot *slot, const struct cow_geometry *geometry);
 /* Makes [paved_bytes, capacity) inaccessible, and ready to be opened. Nobody uses the slot yet. */
 int cow_growth_map(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys);
-/* Moves the accessible end up to E + extension_bytes; no call if it is there. On an error nothing has changed; or *ret_torn: some
+/* Moves the accessible end up to E + extension_bytes; no call if it is there. On an error nothing has changed; or *ret_torn is set: some
  * of what is past the accessible end is open. */
 int cow_growth_open(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys,
                     uint64_t extension_bytes, bool *ret_torn);

@@ -39,7 +39,6 @@ static void list_remove(struct cow_slot_list *list, struct cow_slot *slot)
 {
     *(slot->previous ? &slot->previous->next : &list->first) = slot->next;
     *(slot->next ? &slot->next->previous : &list->last) = slot->previous;
-    slot->next = slot->previous = NULL;
 }
 
 static struct cow_slot **bucket_of(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)

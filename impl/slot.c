@@ -195,7 +195,7 @@ int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, st
     const uint64_t new_bytes = old_bytes + delta_bytes;
     const uint64_t old_accessible = cow_round_up(old_bytes, geometry->page_bytes);
     const uint64_t new_accessible = cow_round_up(new_bytes, geometry->page_bytes);
-    bool is_torn;
+    bool is_torn = false;
     const int result = cow_growth_open(slot, geometry, sys, new_accessible - slot->paved_bytes, &is_torn);
     if (is_torn)
         cow_slot_retire(slot, geometry, sys);

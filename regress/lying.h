@@ -44,6 +44,8 @@ static inline bool is_first_lie(void)
 static inline int lying_open(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
 {
     const int result = truth->open(geometry, ret_subject);
+    if (geometry->n_shards) /* not the program's: one of those beside it */
+        return result;
     lying_state.begun = false;
     lying_state.sys = geometry->sys;
     lying_state.subject = result ? NULL : *ret_subject;
@@ -54,7 +56,7 @@ static inline int lying_instantiate(struct rig_subject *subject, void *image, ui
                                     uint64_t max_bytes, uint64_t *ret_handle)
 {
     const int result = truth->instantiate(subject, image, initial_bytes, max_bytes, ret_handle);
-    if (result == COW_OK)
+    if (result == COW_OK && subject == lying_state.subject)
         lying_state.handle = *ret_handle;
     return result;
 }

@@ -137,6 +137,8 @@ static void test_check__slots(void)
     EXPECT_BROKEN(valid, w.live->lease, 0);
     EXPECT_BROKEN(valid, w.idle->lease, w.idle->last_handle);
     EXPECT_BROKEN("(H1) a live slot's handle does not name it", w.live->lease, w.live->lease ^ 1);
+    EXPECT_BROKEN("(H1) a live slot's handle is not the last that it was given", w.live->last_handle,
+                  w.live->last_handle - 1);
     EXPECT_BROKEN(lengths, w.live->initial_bytes, w.live->length_bytes + 1);
     EXPECT_BROKEN(lengths, w.live->max_bytes, w.live->length_bytes - 1);
     EXPECT_BROKEN(lengths, w.live->max_bytes, w.pool->max_bytes + 1);

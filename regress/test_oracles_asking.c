@@ -113,6 +113,26 @@ static void test_oracles__a_handle_of_another_pool_that_is_good_is_seen(void)
     lying_expect(POOL "instantiate i0 none\nflush", "divergence: result end want=stale got=ok", LYING_ANYWHERE);
 }
 
+/* ---- what was only grown ---- */
+
+static int grows_and_touches(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes,
+                             uint64_t *ret_old_bytes)
+{
+    struct cow_memory memory;
+    const int result = truth->grow(subject, handle, delta_bytes, ret_old_bytes);
+    if (is_lying() && result == COW_OK && truth->memory(subject, handle, &memory) == COW_OK)
+        memset(memory.base + *ret_old_bytes, 0, delta_bytes);
+    return result;
+}
+
+static void test_oracles__a_growth_that_touches_what_is_new_is_seen(void)
+{
+    liar.grow = grows_and_touches;
+    lying_expect("cowpool-ops 1\npool slots=1 max=8P probe=none observe=final sweep=no\n"
+                 "instantiate i0 none\nflush\ngrow i0 +2P",
+                 "divergence: resident grow grown", 2);
+}
+
 /* ---- what the pool has promised ---- */
 
 static int breaks_a_promise(struct rig_subject *subject)
@@ -139,6 +159,7 @@ int main(void)
     RUN(test_oracles__another_way_to_grow_than_the_usual_one_is_seen);
     RUN(test_oracles__guard_markers_where_there_are_none_are_seen);
     RUN(test_oracles__a_handle_of_another_pool_that_is_good_is_seen);
+    RUN(test_oracles__a_growth_that_touches_what_is_new_is_seen);
     RUN(test_oracles__a_call_that_the_table_does_not_allow_is_seen);
     return 0;
 }

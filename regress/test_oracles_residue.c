@@ -26,9 +26,9 @@ static void (*after)(const struct cow_memory *memory); /* the lease has ended, o
 static int release_and_lie(struct rig_subject *subject, uint64_t handle)
 {
     struct cow_memory memory;
-    CHECK_EQ(truth->memory(subject, handle, &memory), COW_OK);
+    const bool is_known = subject == lying_state.subject && truth->memory(subject, handle, &memory) == COW_OK;
     const int result = truth->release(subject, handle);
-    if (is_lying())
+    if (is_lying() && is_known)
         after(&memory);
     return result;
 }
@@ -37,8 +37,7 @@ static int reset_and_lie(struct rig_subject *subject, uint64_t handle)
 {
     struct cow_memory memory;
     const int result = truth->reset(subject, handle);
-    CHECK_EQ(truth->memory(subject, handle, &memory), COW_OK);
-    if (is_lying())
+    if (is_lying() && subject == lying_state.subject && truth->memory(subject, handle, &memory) == COW_OK)
         after(&memory);
     return result;
 }
