@@ -426,6 +426,84 @@ static void test_faulty__scans_have_little_room_swapped_pages_and_zero_pages(voi
     CHECK_EQ(table->munmap(table, at, 8 * page()), 0);
 }
 
+static int scan(uint8_t *at, size_t n_pages, int fd, struct cow_stretch *found, size_t n_max, uint8_t **ret_end)
+{
+    return table->pagemap_scan(table, fd, at, n_pages * page(), COW_PAGES_PRESENT | COW_PAGES_SWAPPED, found, n_max,
+                               ret_end);
+}
+
+/* One thing is wrong of each, and what is there is not told; behind the last one come two that are right, of the first half. */
+static void test_faulty__scans_answer_what_cannot_be(void)
+{
+    void *mapped;
+    begin();
+    CHECK_EQ(table->mmap(table, NULL, 8 * page(), COW_MAP_ZERO, COW_WHERE_ANY, -1, 0, &mapped), 0);
+    uint8_t *const at = mapped, *const end = at + 8 * page();
+    const int fd = table->open_pagemap(table);
+    for (uint32_t way = 3; fd >= 0 && way <= 12; way++) {
+        struct cow_stretch found[4], *it = &found[0];
+        uint8_t *walked = NULL;
+        at[0] = at[6 * page()] = 1;
+        arm_short(RIG_CALL_PAGEMAP_SCAN, way);
+        const int n = scan(at, 8, fd, found, 4, &walked);
+        if (n < 0)
+            break; /* this kernel cannot look */
+        CHECK_EQ(n, way <= 7 || way >= 11 ? 1 : way == 8 ? 5 : 0);
+        CHECK(walked == (way == 9 ? at : way == 10 ? end + page() : way >= 11 ? at + 4 * page() : end));
+        if (way >= 11) {
+            CHECK(it->begin == at && it->end == at + page());
+        } else if (n == 1) {
+            CHECK_EQ(it->begin < at, way == 3);
+            CHECK_EQ(it->end <= it->begin, way == 4);
+            CHECK_EQ(it->end > walked, way == 5);
+            CHECK_EQ((uintptr_t)it->begin % page() != 0, way == 6);
+            CHECK_EQ((uintptr_t)it->end % page() != 0, way == 7);
+        }
+    }
+    CHECK(fd < 0 || table->close(table, fd) == 0);
+    CHECK_EQ(table->munmap(table, at, 8 * page()), 0);
+}
+
+static const char *breach_of(int64_t result)
+{
+    const char *breach = kernel.breach;
+    (void)result;
+    kernel.breach = NULL;
+    return breach;
+}
+
+static void test_faulty__what_the_table_does_not_allow_is_noted(void)
+{
+    static const char range[] = "a call for a range that is not whole host pages", none[] = "a call for no bytes",
+                      file[] = "a mapping of no file where there is one, or of one where there is none";
+    char byte = 0;
+    void *mapped;
+    begin();
+    uint8_t *at = map_zero();
+    const int fd = open_file();
+    const struct iovec nothing = {&byte, 0};
+    CHECK(!kernel.breach);
+    CHECK_STRINGS(breach_of(table->madvise(table, at, 0, COW_ADVICE_DISCARD)), "a call for a range of no bytes");
+    CHECK_STRINGS(breach_of(table->madvise(table, at, 1, COW_ADVICE_DONT_DUMP)), range);
+    CHECK_STRINGS(breach_of(table->mprotect(table, at + 1, page(), COW_ACCESS_WRITE)), range);
+    CHECK_STRINGS(breach_of(table->munmap(table, at + 1, page())), range);
+    CHECK_STRINGS(breach_of(table->pwrite(table, fd, &nothing, 1, 0)), none);
+    CHECK_STRINGS(breach_of(table->pwrite(table, fd, &nothing, 0, 0)), none);
+    CHECK_STRINGS(breach_of(table->pread(table, fd, &byte, 0, 0)), none);
+    CHECK_STRINGS(breach_of(table->process_madvise(table, -1, &nothing, 0, COW_ADVICE_DISCARD)), none);
+    CHECK_STRINGS(breach_of(table->ftruncate(table, fd, 1)), "a file that is not whole host pages");
+    CHECK_STRINGS(breach_of(table->close(table, -1)), "closing what is no descriptor");
+    kernel.n_open++;
+    CHECK_STRINGS(breach_of(table->mmap(table, at, page(), COW_MAP_ZERO, COW_WHERE_FIXED, 0, 0, &mapped)), file);
+    CHECK_STRINGS(breach_of(table->mmap(table, at, page(), COW_MAP_RESERVED, COW_WHERE_FIXED, -1, page(), &mapped)),
+                  file);
+    CHECK_STRINGS(breach_of(table->mmap(table, at, page(), COW_MAP_IMAGE, COW_WHERE_FIXED, -1, 0, &mapped)), file);
+    CHECK_STRINGS(breach_of(table->mmap(table, at, page(), COW_MAP_IMAGE, COW_WHERE_FIXED, fd, 1, &mapped)), file);
+    CHECK_EQ(table->close(table, fd), 0);
+    unmap(at);
+    CHECK(!kernel.breach);
+}
+
 static void test_faulty__a_change_of_access_that_fails_has_done_half(void)
 {
     begin();
@@ -492,6 +570,8 @@ int main(void)
     RUN(test_faulty__a_lie_about_memory_has_done_nothing);
     RUN(test_faulty__a_lie_about_a_file_has_done_nothing);
     RUN(test_faulty__scans_have_little_room_swapped_pages_and_zero_pages);
+    RUN(test_faulty__scans_answer_what_cannot_be);
+    RUN(test_faulty__what_the_table_does_not_allow_is_noted);
     RUN(test_faulty__a_change_of_access_that_fails_has_done_half);
     RUN(test_faulty__books_of_what_is_open);
     RUN(test_faulty__books_of_what_is_mapped);
