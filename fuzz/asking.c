@@ -221,14 +221,73 @@ static void visit(struct rig_run *run, struct rig_subject *neighbour, uint64_t h
         }
 }
 
+/* ---- whose an address is ---- */
+
+static void expect_place(struct rig_run *run, uintptr_t address, struct cow_location expected)
+{
+    if (run->failed)
+        return;
+    const struct cow_location it = run->ops->locate(run->subject, address);
+    if (it.place != expected.place || it.slot != expected.slot || it.instance.id != expected.instance.id ||
+        it.offset_bytes != expected.offset_bytes || it.accessible_bytes != expected.accessible_bytes)
+        rig_diverge(run, "locate", "wrong",
+                    "an address is said to be place %d, slot %u, offset %ju, and is %d, %u, %ju", (int)it.place,
+                    it.slot, (uintmax_t)it.offset_bytes, (int)expected.place, expected.slot,
+                    (uintmax_t)expected.offset_bytes);
+}
+
+/* The first byte, the last that can be accessed, the first that cannot, and the last. */
+static void ask_where_in(struct rig_run *run, const struct rig_lease *lease)
+{
+    const uint64_t accessible_bytes = ref_accessible_bytes(lease->model);
+    const uint64_t offsets[] = {0, accessible_bytes ? accessible_bytes - 1 : 0, accessible_bytes,
+                                run->stride_bytes - 1};
+    for (size_t i = 0; i < sizeof offsets / sizeof *offsets; i++) {
+        const bool is_host_fault = offsets[i] < accessible_bytes;
+        if (offsets[i] < run->stride_bytes)
+            expect_place(run, rig_slot_base(run, lease->slot) + offsets[i],
+                         (struct cow_location){.place = is_host_fault ? COW_PLACE_HOST_FAULT : COW_PLACE_OUT_OF_BOUNDS,
+                                               .slot = lease->slot,
+                                               .instance.id = lease->handle,
+                                               .offset_bytes = offsets[i],
+                                               .accessible_bytes = accessible_bytes});
+    }
+}
+
+static void ask_where(struct rig_run *run)
+{
+    const struct cow_location elsewhere = {.place = COW_PLACE_ELSEWHERE, .slot = COW_NO_SLOT};
+    struct cow_location guard = {.place = COW_PLACE_OUT_OF_BOUNDS, .slot = COW_NO_SLOT};
+    uintptr_t base = 0;
+    size_t length_bytes = 0;
+    if (!run->ops->locate)
+        return;
+    run->ops->range(run->subject, &base, &length_bytes);
+    expect_place(run, 0, elsewhere);
+    expect_place(run, base - 1, elsewhere);
+    expect_place(run, base, elsewhere); /* the subject's own */
+    expect_place(run, base + run->geometry.page_bytes - 1, elsewhere);
+    expect_place(run, base + length_bytes, elsewhere);
+    expect_place(run, UINTPTR_MAX, elsewhere);
+    guard.offset_bytes = run->geometry.page_bytes;
+    expect_place(run, base + guard.offset_bytes, guard);
+    guard.offset_bytes = rig_slot_base(run, 0) - 1 - base;
+    expect_place(run, base + guard.offset_bytes, guard);
+    for (uint32_t i = 0; i < RIG_N_REGISTERS; i++)
+        if (run->registers[i].held[0].model)
+            ask_where_in(run, &run->registers[i].held[0]);
+}
+
 void rig_ask_a_neighbour(struct rig_run *run)
 {
     uint64_t handle;
     if (run->failed || run->program->world.kernel != RIG_KERNEL_EACH)
         return;
     struct rig_subject *neighbour = rig_open_neighbour(run, &handle);
-    if (neighbour)
+    if (neighbour) {
         visit(run, neighbour, handle);
+        ask_where(run);
+    }
     if (!run->failed)
         rig_close_neighbour(run, neighbour, handle);
     rig_begin_calls(run); /* these were no operation's */

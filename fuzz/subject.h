@@ -125,6 +125,8 @@ struct rig_subject_ops {
     uint64_t (*window)(struct rig_subject *subject, uint32_t slot);
     /* The address range of the whole subject; after close, nothing may be mapped in it. */
     void (*range)(struct rig_subject *subject, uintptr_t *ret_base, size_t *ret_length_bytes);
+    /* Whose an address is, as cow_pool_locate(). */
+    struct cow_location (*locate)(struct rig_subject *subject, uintptr_t address);
     /* In a forked child: NULL, or which promise about children is broken. */
     const char *(*in_child)(struct rig_subject *subject, uint64_t handle);
     /* Prints the kernel's and the subject's view of a byte, for reports. */

@@ -345,6 +345,9 @@ static const char *pool_in_child(struct rig_subject *subject, uint64_t handle)
     const struct cow_pool_view *view = &self(subject)->view;
     const uint32_t lost = lost_slots(pool, view->n_slots);
     const char *broken = refusals_in_child(pool, handle);
+    if (!broken && cow_pool_locate(pool, (const uint8_t *)view->reservation_base + view->reservation_bytes - 1).place !=
+                       COW_PLACE_ELSEWHERE)
+        broken = "in a child an address is still the pool's";
     if (!broken)
         broken = holes_in_child(view, lost);
     for (uint32_t i = 0; i < view->n_slots && !broken; i++)
@@ -410,6 +413,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .must_discard = rig_pool_must_discard,
     .window = rig_pool_window,
     .range = pool_range,
+    .locate = rig_pool_locate,
     .in_child = pool_in_child,
     .describe = pool_describe,
 };

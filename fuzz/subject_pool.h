@@ -18,6 +18,7 @@ uint32_t rig_pool_n_own_files(struct rig_subject *subject);
 int rig_pool_taint(struct rig_subject *subject, uint64_t handle);
 bool rig_pool_must_discard(struct rig_subject *subject, uint32_t slot);
 uint64_t rig_pool_window(struct rig_subject *subject, uint32_t slot);
+struct cow_location rig_pool_locate(struct rig_subject *subject, uintptr_t address);
 int rig_pool_image_file(struct rig_subject *subject, void *image);
 
 #endif

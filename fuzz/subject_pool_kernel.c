@@ -30,6 +30,11 @@ uint64_t rig_pool_window(struct rig_subject *subject, uint32_t slot)
     return cow_check_slot(it->pool, slot).window_bytes;
 }
 
+struct cow_location rig_pool_locate(struct rig_subject *subject, uintptr_t address)
+{
+    return cow_pool_locate(((const struct rig_pool_subject *)(const void *)subject)->pool, (const void *)address);
+}
+
 int rig_pool_image_file(struct rig_subject *subject, void *image)
 {
     struct cow_run_view runs[COW_IMAGE_MAX_RUNS];

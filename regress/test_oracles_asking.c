@@ -113,6 +113,22 @@ static void test_oracles__a_handle_of_another_pool_that_is_good_is_seen(void)
     lying_expect(POOL "instantiate i0 none\nflush", "divergence: result end want=stale got=ok", LYING_ANYWHERE);
 }
 
+/* ---- whose an address is ---- */
+
+static struct cow_location nowhere(struct rig_subject *subject, uintptr_t address)
+{
+    struct cow_location location = truth->locate(subject, address);
+    if (is_lying() && location.place == COW_PLACE_HOST_FAULT)
+        location.place = COW_PLACE_OUT_OF_BOUNDS;
+    return location;
+}
+
+static void test_oracles__a_host_fault_that_passes_for_a_trap_is_seen(void)
+{
+    liar.locate = nowhere;
+    lying_expect(POOL "instantiate i0 none\nflush", "divergence: locate end wrong", LYING_ANYWHERE);
+}
+
 /* ---- what was only grown ---- */
 
 static int grows_and_touches(struct rig_subject *subject, uint64_t handle, uint64_t delta_bytes,
@@ -159,6 +175,7 @@ int main(void)
     RUN(test_oracles__another_way_to_grow_than_the_usual_one_is_seen);
     RUN(test_oracles__guard_markers_where_there_are_none_are_seen);
     RUN(test_oracles__a_handle_of_another_pool_that_is_good_is_seen);
+    RUN(test_oracles__a_host_fault_that_passes_for_a_trap_is_seen);
     RUN(test_oracles__a_growth_that_touches_what_is_new_is_seen);
     RUN(test_oracles__a_call_that_the_table_does_not_allow_is_seen);
     return 0;
