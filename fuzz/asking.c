@@ -55,7 +55,7 @@ static void ask_for_the_largest(struct rig_run *run)
 
 /* ---- what is left to the pool ---- */
 
-enum { USUAL_SLOTS = 3 }; /* each in a shard of its own */
+enum { USUAL_SLOTS = 3, USUAL_MAX_PAGES = 130 }; /* each slot in a shard of its own */
 
 static struct {
     bool takes_markers, maps_nothing;
@@ -79,6 +79,13 @@ static int usual_mmap(const struct cow_sys_table *self, void *at, size_t length_
     return cow_sys_linux.mmap(&cow_sys_linux, at, length_bytes, what, where, fd, offset_bytes, ret_at);
 }
 
+/* Of a process that must not be looked into. */
+static int usual_open_pagemap(const struct cow_sys_table *self)
+{
+    (void)self;
+    return usual.takes_markers ? cow_sys_linux.open_pagemap(&cow_sys_linux) : -EACCES;
+}
+
 static void usual_raise(const struct cow_sys_table *self, uint64_t n)
 {
     (void)self;
@@ -98,6 +105,52 @@ static void lend_all(struct rig_run *run, struct rig_subject *subject, uint64_t 
         (void)rig_same_result(run, COW_OK, run->ops->release(subject, ret_handles[i]));
 }
 
+/* A lease of that length, of which every other page is written to, so many of them: whether the image was copied back. */
+static bool is_copied(struct rig_run *run, struct rig_subject *subject, uint64_t length_bytes, uint64_t n_pages)
+{
+    struct cow_stats before, after = {.n_copied = 0};
+    struct cow_memory memory;
+    uint64_t handle;
+    if (run->failed || !rig_same_result(run, COW_OK, run->ops->stats(subject, &before)) ||
+        !rig_same_result(
+            run, COW_OK,
+            run->ops->instantiate(subject, NULL, length_bytes, USUAL_MAX_PAGES * run->geometry.page_bytes, &handle)) ||
+        !rig_same_result(run, COW_OK, run->ops->memory(subject, handle, &memory)))
+        return false;
+    for (uint64_t i = 0; i < n_pages; i++)
+        *(volatile uint8_t *)((uint8_t *)memory.base + 2 * i * run->geometry.page_bytes) = 1;
+    return rig_same_result(run, COW_OK, run->ops->release(subject, handle)) &&
+           rig_same_result(run, COW_OK, run->ops->stats(subject, &after)) && after.n_copied > before.n_copied;
+}
+
+/* What is short is copied back whole; what is longer, where page tables can be looked at, however many pages were written to. */
+static void check_copying(struct rig_run *run, struct rig_subject *subject)
+{
+    const uint64_t all_bytes = USUAL_MAX_PAGES * run->geometry.page_bytes;
+    const bool copies_whole = is_copied(run, subject, COW_COPY_WHOLE_BYTES, 1);
+    const bool copies_found = is_copied(run, subject, all_bytes, 1);
+    if (!run->failed && (!copies_whole || (copies_found && !usual.takes_markers) ||
+                         copies_found != is_copied(run, subject, all_bytes, USUAL_MAX_PAGES / 2)))
+        rig_diverge(run, "reset", "usual",
+                    "a pool that is left to itself copies images back where it must not, or not where it must");
+}
+
+/* An image of one byte, where gaps are joined that are longer than a host page. */
+static void check_usual_image(struct rig_run *run, struct rig_subject *subject)
+{
+    static const struct cow_segment data = {0, "\7", 1};
+    struct cow_memory memory;
+    uint64_t handle;
+    void *image;
+    if (run->failed || !rig_same_result(run, COW_OK, run->ops->image_create(subject, 1, &data, 1, &image)) ||
+        !rig_same_result(run, COW_OK, run->ops->instantiate(subject, image, 1, 1, &handle)) ||
+        !rig_same_result(run, COW_OK, run->ops->memory(subject, handle, &memory)))
+        return;
+    (void)rig_same_result(run, 7, *(const volatile uint8_t *)memory.base);
+    if (!run->failed && rig_same_result(run, COW_OK, run->ops->release(subject, handle)))
+        run->ops->image_drop(subject, image);
+}
+
 /* How it grows and resets; odd lengths, which the default unit allows; and slots that were all retired. */
 static void check_usual(struct rig_run *run, struct rig_subject *subject, enum cow_growth growth, uint64_t n_raised)
 {
@@ -115,6 +168,8 @@ static void check_usual(struct rig_run *run, struct rig_subject *subject, enum c
     usual.maps_nothing = false;
     for (int round = 0; round < 2 && !run->failed; round++)
         lend_all(run, subject, handles);
+    check_copying(run, subject);
+    check_usual_image(run, subject);
 }
 
 /* Nothing is chosen but what must be. The limit of descriptors is raised if that is asked for, and only then. */
@@ -122,10 +177,12 @@ static void ask_for_the_usual(struct rig_run *run, bool takes_markers, bool rais
 {
     struct cow_sys_table table = cow_sys_linux;
     struct rig_geometry geometry = {
-        .sys = &table, .n_slots = USUAL_SLOTS, .n_shards = USUAL_SLOTS, .max_bytes = 3, .raises_limit = raises_limit};
+        .sys = &table, .n_slots = USUAL_SLOTS, .n_shards = USUAL_SLOTS, .raises_limit = raises_limit};
     struct rig_subject *subject;
     table.name = "usual";
+    geometry.max_bytes = USUAL_MAX_PAGES * run->geometry.page_bytes;
     table.madvise = usual_madvise;
+    table.open_pagemap = usual_open_pagemap;
     table.mmap = usual_mmap;
     table.raise_descriptor_limit = usual_raise;
     geometry.growth = COW_GROWTH_GUARD;

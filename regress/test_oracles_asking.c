@@ -71,6 +71,21 @@ static void test_oracles__another_way_to_grow_than_the_usual_one_is_seen(void)
     lying_expect(NOTHING, "divergence: statistics end modes", LYING_ANYWHERE);
 }
 
+static int tells_of_copies(struct rig_subject *subject, struct cow_stats *ret_stats)
+{
+    static uint64_t n;
+    const int result = truth->stats(subject, ret_stats);
+    if (lying_state.armed)
+        ret_stats->n_copied = ++n;
+    return result;
+}
+
+static void test_oracles__pages_that_could_not_be_found_and_were_copied_over_are_seen(void)
+{
+    liar.stats = tells_of_copies;
+    lying_expect(NOTHING, "divergence: reset end usual", LYING_ANYWHERE);
+}
+
 static int makes_any_pool(const struct rig_geometry *geometry, struct rig_subject **ret_subject)
 {
     struct rig_geometry other = *geometry;
@@ -173,6 +188,7 @@ int main(void)
     RUN(test_oracles__another_image_of_a_binary_is_seen);
     RUN(test_oracles__a_binary_that_is_refused_without_a_reason_is_seen);
     RUN(test_oracles__another_way_to_grow_than_the_usual_one_is_seen);
+    RUN(test_oracles__pages_that_could_not_be_found_and_were_copied_over_are_seen);
     RUN(test_oracles__guard_markers_where_there_are_none_are_seen);
     RUN(test_oracles__a_handle_of_another_pool_that_is_good_is_seen);
     RUN(test_oracles__a_host_fault_that_passes_for_a_trap_is_seen);
