@@ -2,6 +2,7 @@
 /* Looking at a pool: statistics, the view for tests, and the walker that checks every invariant. */
 #include "check.h"
 
+#include "lock.h"
 #include "pool.h"
 
 #include <errno.h>
@@ -52,11 +53,11 @@ int cow_pool_stats(const struct cow_pool *pool, struct cow_stats *ret_stats)
         add_shard(ret_stats, &pool->shards[i]);
     add_calls(ret_stats, &pool->sys);
     add_calls(ret_stats, &pool->images.sys);
-    pthread_mutex_lock(&images->lock);
+    cow_lock(&images->lock);
     ret_stats->n_images = images->n_held;
     ret_stats->image_bytes = images->held_bytes;
     ret_stats->dead_image_bytes = images->dead_bytes;
-    pthread_mutex_unlock(&images->lock);
+    cow_unlock(&images->lock);
     return COW_OK;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 #include "fork.h"
 
-#include "invariant.h"
+#include "lock.h"
 
 #include <errno.h>
 
 /* Outermost lock: pthread_atfork's prepare handler takes it, so that the list is whole in the child. */
-static pthread_mutex_t cow_fork_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t cow_fork_lock = COW_LOCK_FREE;
+static const pthread_mutex_t cow_fork_unlocked = COW_LOCK_FREE;
 static struct cow_pool *cow_fork_pools;
 /* Paving is reading, forking is writing; a fork goes first, or a busy pool would keep it waiting. */
 #ifdef PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
@@ -31,14 +32,14 @@ void cow_fork_allow(void)
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&cow_fork_lock);
+    cow_lock(&cow_fork_lock);
     pthread_rwlock_wrlock(&cow_fork_paving);
 }
 
 static void after_fork_in_parent(void)
 {
     pthread_rwlock_unlock(&cow_fork_paving);
-    pthread_mutex_unlock(&cow_fork_lock);
+    cow_unlock(&cow_fork_lock);
 }
 
 /* Occupies [at, at + bytes), but for what somebody has mapped there already: a fork handler that ran before this one, for
@@ -75,9 +76,9 @@ static void after_fork_in_child(void)
 {
     for (struct cow_pool *pool = cow_fork_pools; pool; pool = pool->next)
         seal_off(pool);
-    /* Not an unlock: glibc knows the writer by its thread's number, and that is another one here. */
+    /* No unlocks: glibc knows who holds them by his thread's number, and that is another one here. */
     cow_fork_paving = cow_fork_unheld;
-    pthread_mutex_unlock(&cow_fork_lock);
+    cow_fork_lock = cow_fork_unlocked;
 }
 
 static void register_handlers(void)
@@ -89,7 +90,7 @@ static void register_handlers(void)
 int cow_fork_enroll(struct cow_pool *pool)
 {
     pthread_once(&cow_fork_once, register_handlers);
-    pthread_mutex_lock(&cow_fork_lock);
+    cow_lock(&cow_fork_lock);
     if (cow_fork_registered) /* there was no memory, and no pool since; now there may be some */
         register_handlers();
     const int result = cow_fork_registered;
@@ -100,15 +101,15 @@ int cow_fork_enroll(struct cow_pool *pool)
             cow_fork_pools->link = &pool->next;
         cow_fork_pools = pool;
     }
-    pthread_mutex_unlock(&cow_fork_lock);
+    cow_unlock(&cow_fork_lock);
     return result;
 }
 
 void cow_fork_withdraw(struct cow_pool *pool)
 {
-    pthread_mutex_lock(&cow_fork_lock);
+    cow_lock(&cow_fork_lock);
     *pool->link = pool->next;
     if (pool->next)
         pool->next->link = pool->link;
-    pthread_mutex_unlock(&cow_fork_lock);
+    cow_unlock(&cow_fork_lock);
 }

@@ -4,6 +4,7 @@
 #include "image_plan.h"
 
 #include "invariant.h"
+#include "lock.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ int cow_image_set_init(struct cow_image_set *set, struct cow_pool *pool, const s
 {
     *set = (struct cow_image_set){
         .pool = pool, .sys.table = table, .page_bytes = page_bytes, .join_bytes = join_bytes, .max_bytes = max_bytes};
-    return -pthread_mutex_init(&set->lock, NULL);
+    return cow_lock_init(&set->lock);
 }
 
 /* ---- making ---- */
@@ -54,7 +55,7 @@ int cow_image_adopt(struct cow_image_set *set, uint64_t extent_bytes, const stru
     }
     atomic_init(&image->refs, 1);
     atomic_init(&image->dead, false);
-    pthread_mutex_lock(&set->lock);
+    cow_lock(&set->lock);
     image->next = set->first;
     image->link = &set->first;
     if (set->first)
@@ -63,7 +64,7 @@ int cow_image_adopt(struct cow_image_set *set, uint64_t extent_bytes, const stru
     image->number = ++set->n_made;
     set->n_held++;
     set->held_bytes += image->file_bytes;
-    pthread_mutex_unlock(&set->lock);
+    cow_unlock(&set->lock);
     *ret_image = image;
     return COW_OK;
 }
@@ -91,25 +92,25 @@ void cow_image_unref(struct cow_image *image)
     if (!image || atomic_fetch_sub_explicit(&image->refs, 1, memory_order_acq_rel) != 1)
         return;
     struct cow_image_set *set = image->set;
-    pthread_mutex_lock(&set->lock);
+    cow_lock(&set->lock);
     COW_CHECK(atomic_load_explicit(&image->dead, memory_order_relaxed));
     set->dead_bytes -= image->file_bytes;
     *image->link = image->next;
     if (image->next)
         image->next->link = image->link;
-    pthread_mutex_unlock(&set->lock);
+    cow_unlock(&set->lock);
     destroy(image);
 }
 
 void cow_image_bury(struct cow_image *image)
 {
     struct cow_image_set *set = image->set;
-    pthread_mutex_lock(&set->lock);
+    cow_lock(&set->lock);
     COW_CHECK(!atomic_exchange_explicit(&image->dead, true, memory_order_relaxed));
     set->n_held--;
     set->held_bytes -= image->file_bytes;
     set->dead_bytes += image->file_bytes;
-    pthread_mutex_unlock(&set->lock);
+    cow_unlock(&set->lock);
     cow_image_unref(image);
 }
 

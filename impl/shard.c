@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 #include "shard.h"
 
+#include "lock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -13,7 +15,7 @@ int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, u
     shard->buckets = calloc(shard->n_buckets, sizeof *shard->buckets);
     if (!shard->buckets)
         return -ENOMEM;
-    result = -pthread_mutex_init(&shard->lock, NULL);
+    result = cow_lock_init(&shard->lock);
     if (result)
         free(shard->buckets);
     return result;
@@ -66,7 +68,6 @@ static void bucket_remove(struct cow_shard *shard, struct cow_slot *slot)
         slot->warm_next;
     if (slot->warm_next)
         slot->warm_next->warm_previous = slot->warm_previous;
-    slot->warm_next = slot->warm_previous = NULL;
 }
 
 static struct cow_slot *find_warm(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)
@@ -96,40 +97,40 @@ static struct cow_slot *take(struct cow_shard *shard, struct cow_slot *slot)
 
 struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes)
 {
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     struct cow_slot *slot = find_warm(shard, image, paved_bytes);
     if (!slot)
         slot = shard->lists[COW_SLOT_BARE].first;
     slot = take(shard, slot);
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return slot;
 }
 
 struct cow_slot *cow_shard_take_retired(struct cow_shard *shard)
 {
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     struct cow_slot *slot = take(shard, shard->lists[COW_SLOT_RETIRED].first);
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return slot;
 }
 
 struct cow_slot *cow_shard_take_idle(struct cow_shard *shard)
 {
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     struct cow_slot *slot = take(shard, shard->lists[COW_SLOT_IDLE].first);
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return slot;
 }
 
 uint32_t cow_shard_take_queued(struct cow_shard *shard, struct cow_slot **ret_slots, uint32_t n_max)
 {
     uint32_t n = 0;
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     for (; n < n_max && shard->lists[COW_SLOT_QUEUED].first; n++) {
         cow_shard_count(&shard->n_flushes_begun); /* under the lock: whoever misses the slot sees this */
         ret_slots[n] = take(shard, shard->lists[COW_SLOT_QUEUED].first);
     }
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return n;
 }
 
@@ -137,7 +138,7 @@ struct cow_slot *cow_shard_take_to_trim(struct cow_shard *shard, uint64_t most_b
 {
     enum { LOOK_AT = 8 }; /* the list is long, and nearly all of it keeps pages, or nearly none does */
     struct cow_slot *slot = NULL;
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     if (shard->idle_bytes > most_bytes) {
         slot = shard->lists[COW_SLOT_IDLE].first;
         for (int i = 1; slot && slot->private_bytes == 0 && i < LOOK_AT; i++)
@@ -151,20 +152,20 @@ struct cow_slot *cow_shard_take_to_trim(struct cow_shard *shard, uint64_t most_b
             (void)take(shard, slot);
         }
     }
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return slot;
 }
 
 bool cow_shard_take_if_dead(struct cow_shard *shard, struct cow_slot *slot)
 {
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     const bool is_dead = slot->listed && slot->state == COW_SLOT_IDLE && slot->image &&
                          atomic_load_explicit(&slot->image->dead, memory_order_relaxed);
     if (is_dead) {
         cow_shard_count(&shard->n_flushes_begun); /* under the lock: whoever misses the slot sees this */
         (void)take(shard, slot);
     }
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return is_dead;
 }
 
@@ -174,7 +175,7 @@ void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
         cow_shard_count(&shard->n_lost);
         return;
     }
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     list_append(&shard->lists[slot->state], slot);
     slot->listed = true;
     if (slot->state == COW_SLOT_IDLE) {
@@ -182,16 +183,16 @@ void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
         shard->idle_bytes += slot->private_bytes;
     }
     shard->n_queued += slot->state == COW_SLOT_QUEUED;
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
 }
 
 uint32_t cow_shard_count_retired(struct cow_shard *shard)
 {
     uint32_t n = 0;
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     for (const struct cow_slot *slot = shard->lists[COW_SLOT_RETIRED].first; slot; slot = slot->next)
         n++;
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return n;
 }
 
@@ -211,16 +212,16 @@ bool cow_shard_has_warm(struct cow_shard *shard, const struct cow_slot *slot)
 
 bool cow_shard_has_full_queue(struct cow_shard *shard, uint32_t queue_slots)
 {
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     const bool is_full = shard->n_queued && shard->n_queued >= queue_slots;
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return is_full;
 }
 
 void cow_shard_count_waiting(struct cow_shard *shard, uint64_t *n_queued, uint64_t *idle_bytes)
 {
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     *n_queued += shard->n_queued;
     *idle_bytes += shard->idle_bytes;
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
 }
