@@ -215,6 +215,8 @@ void rig_ask_for_others(struct rig_run *run)
     ask_for_the_largest(run);
     for (int way = 0; way < 4 && !run->failed; way++)
         ask_for_the_usual(run, way & 1, way & 2);
+    if (!run->failed)
+        rig_ask_of_files(run);
 }
 
 /* ---- a neighbour ---- */

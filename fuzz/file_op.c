@@ -129,6 +129,7 @@ static void ask_for_unsealed(struct rig_run *run, int seals)
         return;
     ask(run, COPIED, page_bytes, range); /* of no bytes */
     range.length_bytes = page_bytes;
+    ask(run, COW_IMAGE_BOUNDS, page_bytes, range);
     if (put(range.fd, "data", 4, page_bytes - 4) && (!seals || !fcntl(range.fd, F_ADD_SEALS, seals))) {
         ask(run, COPIED, page_bytes, range);
         range.use = COW_FILE_VOUCHED;

@@ -177,6 +177,10 @@ void rig_ask_a_neighbour(struct rig_run *run);
 struct rig_subject *rig_open_neighbour(struct rig_run *run, uint64_t *ret_handle);
 void rig_close_neighbour(struct rig_run *run, struct rig_subject *neighbour, uint64_t handle);
 
+/* ---- asking_file.c ---- */
+/* What a pool makes of answers about files that kernels seldom give. */
+void rig_ask_of_files(struct rig_run *run);
+
 /* ---- fault_op.c ---- */
 /* Makes the subject; on a kernel in which calls fail, if the program or the options want that. False: the program ends here. */
 bool rig_open(struct rig_run *run);
