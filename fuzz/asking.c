@@ -140,13 +140,17 @@ static void check_usual_image(struct rig_run *run, struct rig_subject *subject)
 {
     static const struct cow_segment data = {0, "\7", 1};
     struct cow_memory memory;
+    struct cow_stats stats;
     uint64_t handle;
     void *image;
     if (run->failed || !rig_same_result(run, COW_OK, run->ops->image_create(subject, 1, &data, 1, &image)) ||
+        !rig_same_result(run, COW_OK, run->ops->stats(subject, &stats)) ||
         !rig_same_result(run, COW_OK, run->ops->instantiate(subject, image, 1, 1, &handle)) ||
         !rig_same_result(run, COW_OK, run->ops->memory(subject, handle, &memory)))
         return;
     (void)rig_same_result(run, 7, *(const volatile uint8_t *)memory.base);
+    if (!run->failed && stats.image_bytes != run->geometry.page_bytes)
+        rig_diverge(run, "statistics", "image_bytes", "an image of one byte takes %ju", (uintmax_t)stats.image_bytes);
     if (!run->failed && rig_same_result(run, COW_OK, run->ops->release(subject, handle)))
         run->ops->image_drop(subject, image);
 }

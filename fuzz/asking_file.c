@@ -117,6 +117,7 @@ void rig_ask_of_files(struct rig_run *run)
     geometry.sys = &table;
     geometry.n_slots = geometry.n_shards = 1;
     geometry.max_bytes = 2 * script.page_bytes;
+    geometry.unit_bytes = 1;
     const int fd = make_file();
     if (fd < 0 || !run->ops->image_from_file || !rig_same_result(run, COW_OK, run->ops->open(&geometry, &subject)))
         return;

@@ -71,6 +71,20 @@ static void test_oracles__another_way_to_grow_than_the_usual_one_is_seen(void)
     lying_expect(NOTHING, "divergence: statistics end modes", LYING_ANYWHERE);
 }
 
+static int tells_of_larger_images(struct rig_subject *subject, struct cow_stats *ret_stats)
+{
+    const int result = truth->stats(subject, ret_stats);
+    if (lying_state.armed && ret_stats->image_bytes)
+        ret_stats->image_bytes += 4096;
+    return result;
+}
+
+static void test_oracles__an_image_that_takes_more_than_it_should_is_seen(void)
+{
+    liar.stats = tells_of_larger_images;
+    lying_expect(NOTHING, "divergence: statistics end image_bytes", LYING_ANYWHERE);
+}
+
 static int tells_of_copies(struct rig_subject *subject, struct cow_stats *ret_stats)
 {
     static uint64_t n;
@@ -188,6 +202,7 @@ int main(void)
     RUN(test_oracles__another_image_of_a_binary_is_seen);
     RUN(test_oracles__a_binary_that_is_refused_without_a_reason_is_seen);
     RUN(test_oracles__another_way_to_grow_than_the_usual_one_is_seen);
+    RUN(test_oracles__an_image_that_takes_more_than_it_should_is_seen);
     RUN(test_oracles__pages_that_could_not_be_found_and_were_copied_over_are_seen);
     RUN(test_oracles__guard_markers_where_there_are_none_are_seen);
     RUN(test_oracles__a_handle_of_another_pool_that_is_good_is_seen);
