@@ -16,9 +16,9 @@ cp regress/bugs/B27.patch "$PATCHES/"
 header() { sed '/^--- a\//,$d' regress/bugs/B27.patch; }
 # The line that B27 changes, and a pair of parentheses more: the same pool.
 { header && sed -n '/^--- a\//,$p' regress/bugs/B27.patch | sed '/^-[^-]/{ p; s/^-\(.*\) = \(.*\);/+\1 = (\2);/; p; d }; /^+[^+]/d'; } >"$PATCHES/Same.patch"
-# What programs do not run: the reader of Wasm binaries.
-sed '/^[a-z].* cow_wasm_read(/,/^{/ s/^{/&\n    (void)0;/' impl/wasm.c >"$dir/wasm.c"
-{ header && ! diff -U1 --label a/impl/wasm.c --label b/impl/wasm.c impl/wasm.c "$dir/wasm.c"; } >"$PATCHES/Far.patch"
+# What programs do not run: the handlers of embedders that have none.
+sed '/^[a-z].* cow_trap_call(/,/^{/ s/^{/&\n    (void)0;/' impl/trap.c >"$dir/trap.c"
+{ header && ! diff -U1 --label a/impl/trap.c --label b/impl/trap.c impl/trap.c "$dir/trap.c"; } >"$PATCHES/Far.patch"
 sed 's/^Finds: .*/Finds: divergence: of another kind/' regress/bugs/B27.patch >"$PATCHES/Other.patch"
 sed 's/^Finds: .*/&\nFuzz: no, it needs a "kernel" that lies/' regress/bugs/B27.patch >"$PATCHES/Lying.patch"
 sed '/^@@/,$s/^ \(.*\)$/ \1 not there/' regress/bugs/B27.patch >"$PATCHES/Stale.patch"
