@@ -24,6 +24,7 @@ static struct {
     const struct answer *answer;
     uint64_t page_bytes;
     uint32_t n_asked;
+    bool writes_too_much;
 } script;
 
 static int answer_has_host_pages(const struct cow_sys_table *self, int fd)
@@ -50,6 +51,14 @@ static int answer_next_data(const struct cow_sys_table *self, int fd, uint64_t o
     *ret_begin_bytes = (is_first ? script.answer->data : 4) * script.page_bytes;
     *ret_end_bytes = (is_first ? script.answer->hole : 4) * script.page_bytes;
     return is_first ? script.answer->next : 0;
+}
+
+static int64_t answer_pwrite(const struct cow_sys_table *self, int fd, const struct iovec *pieces, size_t n_pieces,
+                             uint64_t offset_bytes)
+{
+    (void)self;
+    const int64_t n = cow_sys_linux.pwrite(&cow_sys_linux, fd, pieces, n_pieces, offset_bytes);
+    return n + (n > 0 && script.writes_too_much);
 }
 
 static void check_bytes(struct rig_run *run, struct rig_subject *subject, void *image, const uint8_t *bytes)
@@ -114,6 +123,7 @@ void rig_ask_of_files(struct rig_run *run)
     table.has_host_pages = answer_has_host_pages;
     table.seals = answer_seals;
     table.next_data = answer_next_data;
+    table.pwrite = answer_pwrite;
     geometry.sys = &table;
     geometry.n_slots = geometry.n_shards = 1;
     geometry.max_bytes = 2 * script.page_bytes;
@@ -123,6 +133,9 @@ void rig_ask_of_files(struct rig_run *run)
         return;
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
         ask(run, subject, fd, &answers[i]);
+    script.writes_too_much = true;
+    ask(run, subject, fd, &(struct answer){.has_host_pages = 1, .data = 1, .hole = 3, .want = -EIO});
+    script.writes_too_much = false;
     if (!run->failed)
         (void)rig_same_result(run, COW_OK, run->ops->close(subject));
     close(fd);
