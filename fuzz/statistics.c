@@ -16,7 +16,7 @@ static const struct {
 } figures[] = {
     FIGURE(n_slots),  FIGURE(n_live),      FIGURE(n_retired),  FIGURE(n_lost),   FIGURE(n_instantiations),
     FIGURE(n_warm),   FIGURE(n_repaved),   FIGURE(n_grows),    FIGURE(n_resets), FIGURE(n_failed_resets),
-    FIGURE(n_images), FIGURE(image_bytes), FIGURE(n_deferred), FIGURE(n_queued),
+    FIGURE(n_images), FIGURE(image_bytes), FIGURE(n_deferred), FIGURE(n_trims),  FIGURE(n_queued),
 };
 
 static uint64_t figure_of(const struct cow_stats *stats, size_t i)

@@ -17,6 +17,7 @@ int rig_pool_extension_file(struct rig_subject *subject, uint32_t slot);
 uint32_t rig_pool_n_own_files(struct rig_subject *subject);
 int rig_pool_taint(struct rig_subject *subject, uint64_t handle);
 bool rig_pool_must_discard(struct rig_subject *subject, uint32_t slot);
+uint64_t rig_pool_kept(struct rig_subject *subject, uint32_t slot);
 uint64_t rig_pool_window(struct rig_subject *subject, uint32_t slot);
 int rig_pool_image_file(struct rig_subject *subject, void *image);
 

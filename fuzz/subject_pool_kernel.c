@@ -24,6 +24,11 @@ bool rig_pool_must_discard(struct rig_subject *subject, uint32_t slot)
     return cow_check_slot(((const struct rig_pool_subject *)(const void *)subject)->pool, slot).must_discard;
 }
 
+uint64_t rig_pool_kept(struct rig_subject *subject, uint32_t slot)
+{
+    return cow_check_slot(((const struct rig_pool_subject *)(const void *)subject)->pool, slot).private_bytes;
+}
+
 uint64_t rig_pool_window(struct rig_subject *subject, uint32_t slot)
 {
     const struct rig_pool_subject *it = (const struct rig_pool_subject *)(const void *)subject;
