@@ -66,11 +66,11 @@ static bool is_in_bounds(const struct rig_lease *lease, int64_t offset, uint64_t
 
 /* ---- both sides at once ---- */
 
-/* The bytes that lie below the length are the model's too. */
+/* What does not turn out to be slack is the model's too. */
 static void write_both(struct rig_run *run, struct rig_lease *lease, uint64_t offset, const uint8_t *bytes,
                        uint64_t length_bytes)
 {
-    const struct ref_memory *model = lease->model;
+    struct ref_memory *model = lease->model;
     const uint64_t room = offset < model->length_bytes ? model->length_bytes - offset : 0;
     const uint64_t visible = length_bytes < room ? length_bytes : room;
     if (length_bytes == 0)
@@ -79,10 +79,8 @@ static void write_both(struct rig_run *run, struct rig_lease *lease, uint64_t of
     rig_guest_watch(&run->landing, &run->fault);
     run->ops->write(run->subject, lease->handle, offset, bytes, length_bytes);
     rig_guest_end_watch();
-    if (visible && memcmp(model->bytes + offset, bytes, visible) != 0) {
-        memcpy(model->bytes + offset, bytes, visible);
-        run->changed = true;
-    }
+    run->changed = run->changed || (visible && memcmp(model->bytes + offset, bytes, visible) != 0);
+    ref_scribble(model, offset, bytes, length_bytes);
 }
 
 void rig_write_stamps(struct rig_run *run, struct rig_lease *lease, uint64_t offset, uint64_t length_bytes)
@@ -217,6 +215,25 @@ static bool check_count(struct rig_run *run, int64_t n, uint64_t in_bounds)
     return false;
 }
 
+static bool is_slack(const struct ref_memory *model, uint64_t at)
+{
+    return at >= model->length_bytes && at < ref_slack_end_bytes(model);
+}
+
+static uint8_t byte_of(const struct ref_memory *model, uint64_t at)
+{
+    return at < model->kept_bytes ? model->bytes[at] : 0;
+}
+
+/* Everywhere but in the slack, where there may be anything. */
+static bool agree(const struct ref_memory *model, uint64_t offset, const uint8_t *bytes, uint64_t n_bytes)
+{
+    uint64_t i = 0;
+    while (i < n_bytes && (is_slack(model, offset + i) || bytes[i] == byte_of(model, offset + i)))
+        i++;
+    return i == n_bytes;
+}
+
 static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease, uint64_t offset,
                                     uint64_t length_bytes)
 {
@@ -228,34 +245,34 @@ static struct rig_outcome host_read(struct rig_run *run, struct rig_lease *lease
     if (!check_count(run, n, in_bounds) || n < 0)
         return n < 0 ? out_of_bounds : ok;
     uint8_t *bytes = rig_buffer(run, (uint64_t)n);
-    const uint64_t visible = offset < model->length_bytes ? model->length_bytes - offset : 0;
-    const uint64_t n_compared = (uint64_t)n < visible ? (uint64_t)n : visible;
     const ssize_t n_read = pread(run->scratch_fd, bytes, (size_t)n, 0);
     if (n_read < 0 && run->options->foreign_faults) /* nothing can be said of it */
         return ok;
     if (n_read != n)
         rig_diverge(run, "host", "file", "the file gave back less than was written to it");
-    else if (n_compared && memcmp(bytes, model->bytes + offset, n_compared) != 0)
+    else if (!agree(model, offset, bytes, (uint64_t)n))
         rig_diverge(run, "host", "bytes", "the kernel read other bytes at offset %ju than the model holds",
                     (uintmax_t)offset);
     return ok;
 }
 
 /* Beyond the count each byte is old or new: the model takes over which. */
-static void adopt(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset,
-                  const uint8_t *bytes, uint64_t n, uint64_t n_certain)
+static void adopt(struct rig_run *run, struct rig_lease *lease, const uint8_t *base, uint64_t offset, uint8_t *bytes,
+                  uint64_t n, uint64_t n_certain)
 {
     struct ref_memory *model = lease->model;
     rig_guest_watch(&run->landing, &run->fault);
-    for (uint64_t i = 0; i < n && !run->failed && offset + i < model->length_bytes; i++) {
-        const uint8_t old = model->bytes[offset + i], now = i < n_certain ? bytes[i] : base[offset + i];
-        if (now != old && now != bytes[i])
+    for (uint64_t i = 0; i < n && !run->failed; i++) {
+        const uint8_t old = byte_of(model, offset + i), now = i < n_certain ? bytes[i] : base[offset + i];
+        if (now != old && now != bytes[i] && !is_slack(model, offset + i))
             rig_diverge(run, "host", "torn", "after a host write the byte at offset %ju is neither old nor new",
                         (uintmax_t)(offset + i));
-        model->bytes[offset + i] = now;
-        run->changed = run->changed || now != old;
+        bytes[i] = now;
+        run->changed = run->changed || (now != old && offset + i < model->length_bytes);
     }
     rig_guest_end_watch();
+    if (n && !run->failed)
+        ref_scribble(model, offset, bytes, n);
 }
 
 static struct rig_outcome host_write(struct rig_run *run, struct rig_lease *lease, uint8_t *base, uint64_t offset,

@@ -28,7 +28,7 @@ static void ask_for_impossible(struct rig_run *run)
         WRONG(whole_bytes, COW_MAX_MEMORY_BYTES + 1, COW_CONFIG),
         WRONG(queue_slots, COW_MAX_SLOTS + 1, COW_CONFIG),
         WRONG(n_shards, COW_MAX_SHARDS + 1, COW_CONFIG),
-        WRONG(growth, COW_GROWTH_GUARD + 1, COW_UNSUPPORTED),
+        WRONG(growth, COW_GROWTH_SOFTWARE + 1, COW_UNSUPPORTED),
         WRONG(reset, COW_RESET_ADAPTIVE + 1, COW_UNSUPPORTED),
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong && !run->failed; i++) {

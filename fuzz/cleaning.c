@@ -21,12 +21,6 @@ bool rig_defers(const struct rig_run *run)
     return defers(run) && run->ops->must_discard;
 }
 
-static uint64_t round_up(const struct rig_run *run, uint64_t n_bytes)
-{
-    const uint64_t page_bytes = run->geometry.page_bytes;
-    return (n_bytes + page_bytes - 1) / page_bytes * page_bytes;
-}
-
 /* ---- what lies past E ---- */
 
 /* [begin, end) beyond E is opened or shut. */
@@ -44,7 +38,8 @@ void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_
 {
     const struct rig_slot *slot = &run->slots[lease->slot];
     const uint64_t paved_bytes = slot->paved_bytes;
-    expect_access(run, slot, round_up(run, old_bytes) - paved_bytes, round_up(run, new_bytes) - paved_bytes);
+    expect_access(run, slot, ref_accessible_of(&run->model, old_bytes) - paved_bytes,
+                  ref_accessible_of(&run->model, new_bytes) - paved_bytes);
 }
 
 /* What a file's end or guard markers take with them need not be discarded; what is only shut must be. */
@@ -169,14 +164,18 @@ static struct rig_slot *first_queued(struct rig_run *run)
     return first;
 }
 
+/* More bytes than the kernel looks at in one call (int) take more calls; how many, their order decides. */
+#define MOST_AT_ONCE ((uint64_t)1 << 30)
+
 uint32_t rig_expect_cleaning(struct rig_run *run)
 {
     uint32_t cleaned = 0;
-    uint64_t since = UINT64_MAX;
+    uint64_t since = UINT64_MAX, n_bytes = 0;
     bool has_pages = false, has_markers = false;
     for (struct rig_slot *slot; (slot = first_queued(run));) {
         const bool in_file = run->geometry.growth == COW_GROWTH_TRUNCATE;
         has_pages = has_pages || (slot->must_discard && slot->paved_bytes) || (slot->queued_bytes && !in_file);
+        n_bytes += slot->paved_bytes + slot->queued_bytes;
         has_markers = has_markers || (slot->queued_bytes && slot->window_bytes);
         rig_expect_calls(run, COW_CALL_FTRUNCATE, slot->queued_bytes && in_file);
         rig_expect_calls(run, COW_CALL_MPROTECT, !in_file && slot->queued_bytes > slot->window_bytes);
@@ -191,9 +190,48 @@ uint32_t rig_expect_cleaning(struct rig_run *run)
         cleaned |= UINT32_C(1) << (slot - run->slots);
     }
     rig_expect_calls(run, COW_CALL_PROCESS_MADVISE, has_pages + (uint64_t)has_markers);
+    run->unforeseen = run->unforeseen || n_bytes > MOST_AT_ONCE;
     run->discarded |= cleaned;
     rig_may_also_retire(run, cleaned);
     return cleaned;
+}
+
+/* The idle slot that keeps pages, and is idle longest. NULL: none does. */
+static struct rig_slot *first_keeping(struct rig_run *run)
+{
+    struct rig_slot *first = NULL;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
+        struct rig_slot *slot = &run->slots[i];
+        if (slot->state == RIG_SLOT_IDLE && slot->kept_bytes && (!first || slot->idle_since < first->idle_since))
+            first = slot;
+    }
+    return first;
+}
+
+uint32_t rig_expect_trim(struct rig_run *run)
+{
+    uint32_t trimmed = 0;
+    uint64_t n_trimmed = 0, n_bytes = 0;
+    for (struct rig_slot *slot; (slot = first_keeping(run)); n_trimmed++) {
+        n_bytes += slot->paved_bytes;
+        slot->keeps_pages = false;
+        forget_pages(slot);
+        slot->idle_since = ++run->clock;
+        trimmed |= UINT32_C(1) << (slot - run->slots);
+    }
+    run->unforeseen = run->unforeseen || n_bytes > MOST_AT_ONCE;
+    rig_expect_calls(run, defers(run) ? COW_CALL_PROCESS_MADVISE : COW_CALL_MADVISE,
+                     defers(run) ? n_trimmed > 0 : n_trimmed);
+    run->counted.n_trims += n_trimmed;
+    run->discarded |= trimmed;
+    return trimmed;
+}
+
+void rig_adopt_trims(struct rig_run *run)
+{
+    struct cow_stats now = {0};
+    if (run->kernel && run->kernel->n_fired && run->ops->stats(run->subject, &now) == COW_OK)
+        run->counted.n_trims = now.n_trims;
 }
 
 static uint32_t count_queued(const struct rig_run *run)
@@ -212,12 +250,7 @@ static void expect_trims(struct rig_run *run)
     for (uint32_t i = 0; i < run->geometry.n_slots; i++)
         kept_bytes += run->slots[i].state == RIG_SLOT_IDLE ? run->slots[i].kept_bytes : 0;
     while (run->geometry.reset == COW_RESET_ADAPTIVE && kept_bytes > most) {
-        struct rig_slot *first = NULL;
-        for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
-            struct rig_slot *slot = &run->slots[i];
-            if (slot->state == RIG_SLOT_IDLE && slot->kept_bytes && (!first || slot->idle_since < first->idle_since))
-                first = slot;
-        }
+        struct rig_slot *first = first_keeping(run);
         kept_bytes -= first->kept_bytes;
         first->state = RIG_SLOT_QUEUED;
         first->must_discard = true;

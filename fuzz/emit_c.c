@@ -161,14 +161,13 @@ static uint32_t image_generation_of(const void *image)
 }
 
 /* What the pool does: the warm slot that became idle last, else the one that has been bare longest, else the one that has been
- * idle longest. */
+ * idle longest; the last two the other way round once as many are idle as may stay warm. */
 static uint32_t choose_slot(const void *image, uint64_t initial_bytes)
 {
     const struct rig_run *run = rec.run;
-    const uint64_t page_bytes = run->geometry.page_bytes;
-    const uint64_t paved_bytes = (initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    const uint64_t paved_bytes = ref_accessible_of(&run->model, initial_bytes);
     const uint32_t generation = image_generation_of(image);
-    uint32_t warm = RIG_MAX_SLOTS, bare = RIG_MAX_SLOTS, oldest = RIG_MAX_SLOTS;
+    uint32_t warm = RIG_MAX_SLOTS, bare = RIG_MAX_SLOTS, oldest = RIG_MAX_SLOTS, n_idle = 0;
     for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
         const struct rig_slot *slot = &run->slots[i];
         if (slot->state == RIG_SLOT_LIVE)
@@ -177,10 +176,13 @@ static uint32_t choose_slot(const void *image, uint64_t initial_bytes)
             bare = bare == RIG_MAX_SLOTS || rec.bare_since[i] < rec.bare_since[bare] ? i : bare;
             continue;
         }
+        n_idle++;
         oldest = oldest == RIG_MAX_SLOTS || slot->idle_since < run->slots[oldest].idle_since ? i : oldest;
         if (slot->image_generation == generation && slot->paved_bytes == paved_bytes)
             warm = warm == RIG_MAX_SLOTS || slot->idle_since > run->slots[warm].idle_since ? i : warm;
     }
+    if (run->geometry.warm_slots && n_idle >= run->geometry.warm_slots)
+        bare = RIG_MAX_SLOTS;
     return warm != RIG_MAX_SLOTS ? warm : bare != RIG_MAX_SLOTS ? bare : oldest;
 }
 
@@ -262,6 +264,14 @@ static int rec_flush(struct rig_subject *subject)
     return COW_OK;
 }
 
+static int rec_trim(struct rig_subject *subject)
+{
+    (void)subject;
+    emit_change();
+    emit("trim();");
+    return COW_OK;
+}
+
 /* ---- accesses ---- */
 
 static void rec_access(struct rig_subject *subject, uint64_t handle, struct rig_access *access)
@@ -337,7 +347,7 @@ static int64_t rec_host_write(struct rig_subject *subject, uint64_t handle, uint
 
 /* ---- books ---- */
 
-/* The counts that are expected, whatever they are: right ones. */
+/* The counts that are expected, whatever they are: right ones. (But for resets that go by what they find, or when: not told.) */
 static void rec_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CALLS])
 {
     (void)subject;
@@ -345,18 +355,20 @@ static void rec_calls(struct rig_subject *subject, uint64_t ret_n_calls[COW_N_CA
     memset(ret_n_calls, 0, COW_N_CALLS * sizeof *ret_n_calls);
     if (!rec.run)
         return;
+    const bool is_told = rec.run->geometry.reset == COW_RESET_DISCARD;
     bool has_some = false;
-    fputs("    calls((const uint64_t[COW_N_CALLS]){", rec.body);
+    if (is_told)
+        fputs("    calls((const uint64_t[COW_N_CALLS]){", rec.body);
     for (int call = 0; call < COW_N_CALLS; call++) {
         const uint64_t n = rec.run->n_expected[call];
         ret_n_calls[call] = rec.run->n_calls[call] + n;
-        if (n)
+        if (n && is_told)
             fprintf(rec.body, "%s[COW_CALL_%s] = %ju", has_some ? ", " : "",
                     upper(cow_call_name((enum cow_call)call), name), (uintmax_t)n);
         has_some = has_some || n;
     }
-    fputs(has_some ? "" : "0", rec.body);
-    fputs("});\n", rec.body);
+    if (is_told)
+        fprintf(rec.body, "%s});\n", has_some ? "" : "0");
 }
 
 static const char *rec_check(struct rig_subject *subject)
@@ -397,7 +409,8 @@ static int rec_open(const struct rig_geometry *geometry, struct rig_subject **re
 {
     static const char *const growths[] = {[COW_GROWTH_TRUNCATE] = "COW_GROWTH_TRUNCATE",
                                           [COW_GROWTH_PROTECT] = "COW_GROWTH_PROTECT",
-                                          [COW_GROWTH_GUARD] = "COW_GROWTH_GUARD"};
+                                          [COW_GROWTH_GUARD] = "COW_GROWTH_GUARD",
+                                          [COW_GROWTH_SOFTWARE] = "COW_GROWTH_SOFTWARE"};
     static const char *const resets[] = {[COW_RESET_DISCARD] = "COW_RESET_DISCARD",
                                          [COW_RESET_COPYBACK] = "COW_RESET_COPYBACK",
                                          [COW_RESET_DEFERRED] = "COW_RESET_DEFERRED",
@@ -410,8 +423,8 @@ static int rec_open(const struct rig_geometry *geometry, struct rig_subject **re
          (uintmax_t)geometry->window_bytes);
     emit("                                      .reset = %s, .copy_whole_bytes = %ju,", resets[geometry->reset],
          (uintmax_t)geometry->whole_bytes);
-    emit("                                      .queue_slots = %u, .resident_bytes = %ju});", geometry->queue_slots,
-         (uintmax_t)geometry->resident_bytes);
+    emit("                                      .queue_slots = %u, .warm_slots = %u, .resident_bytes = %ju});",
+         geometry->queue_slots, geometry->warm_slots, (uintmax_t)geometry->resident_bytes);
     rec.max_bytes = geometry->max_bytes;
     *ret_subject = &rec.subject;
     return rig_subject_model.open(geometry, &rec.model);
@@ -436,11 +449,13 @@ static const struct rig_subject_ops recorder = {
     .reset = rec_reset,
     .release = rec_release,
     .flush = rec_flush,
+    .trim = rec_trim,
     .access = rec_access,
     .write = rec_write,
     .image_from_file = rec_image_from_file,
     .calls = rec_calls,
     .promises_placement = true,
+    .bounds_in_software = true,
     .host_read = rec_host_read,
     .host_write = rec_host_write,
     .dead_bytes = rec_dead_bytes,

@@ -170,7 +170,7 @@ static void give_back(struct rig_run *run)
     for (uint32_t i = 0; i < RIG_N_IMAGES; i++)
         if (run->images[i].subject)
             rig_drop(run, &run->images[i]);
-    rig_flush(run);
+    rig_flush(run, false);
     rig_check_calls(run);
     rig_check_statistics(run);
     if (!run->failed && run->ops->residue && (broken = run->ops->residue(run->subject)))

@@ -82,7 +82,7 @@ int LLVMFuzzerInitialize(int *n_arguments, char ***arguments)
 {
     (void)n_arguments;
     (void)arguments;
-    for (int growth = COW_GROWTH_TRUNCATE; growth <= COW_GROWTH_GUARD; growth++)
+    for (int growth = COW_GROWTH_TRUNCATE; growth <= COW_GROWTH_SOFTWARE; growth++)
         for (int reset = COW_RESET_DISCARD; reset <= COW_RESET_ADAPTIVE; reset++) {
             const struct cow_pool_config config = {
                 .n_slots = 1, .growth = (enum cow_growth)growth, .reset = (enum cow_reset)reset};

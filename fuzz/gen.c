@@ -350,10 +350,10 @@ static bool gen_release(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_flush(struct sketch *sketch, struct rig_op *op)
 {
-    (void)op;
     bool has_dropped = sketch->has_dropped;
+    op->form = one_in(sketch, 2) ? RIG_FLUSH_TRIM : 0;
     sketch->has_dropped = false;
-    return has_dropped;
+    return has_dropped || op->form == RIG_FLUSH_TRIM;
 }
 
 static const struct {
@@ -489,6 +489,8 @@ static void generate_world(struct sketch *sketch)
         world->reset = (uint8_t)below(sketch, RIG_N_RESETS);
     if (world->reset >= RIG_RESET_DEFERRED)
         world->queue = below(sketch, RIG_MAX_QUEUE + 1);
+    if (one_in(sketch, 6))
+        world->warm = RIG_MAX_WARM;
     if (world->reset == RIG_RESET_ADAPTIVE && one_in(sketch, 4))
         world->resident = (struct rig_size){RIG_RESIDENT_PAGES, RIG_UNIT_P};
     if (one_in(sketch, 8))

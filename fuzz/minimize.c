@@ -23,7 +23,7 @@ bool rig_shrink_try(struct rig_shrink *shrink)
         shrink->candidate.ops[i].other = rig_at_normal(shrink->candidate.ops[i].other);
     }
     if (minimizer->is_over(minimizer->context) || rig_weight(&shrink->candidate) >= rig_weight(&shrink->best) ||
-        !minimizer->fails(minimizer->context, &shrink->candidate, &op))
+        rig_program_unbuilt(&shrink->candidate) || !minimizer->fails(minimizer->context, &shrink->candidate, &op))
         return false;
     shrink->best = shrink->candidate;
     shrink->op = op;

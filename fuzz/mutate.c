@@ -184,6 +184,7 @@ static void flip_header(const struct mutation *mutation)
         break;
     case 6:
         world->growth = (uint8_t)below(mutation, RIG_N_GROWTHS);
+        world->warm = below(mutation, RIG_MAX_WARM + 1);
         break;
     case 7:
         world->reset = (uint8_t)below(mutation, RIG_N_RESETS);

@@ -169,6 +169,12 @@ static int parse_advice(struct rig_scan *scan, struct rig_op *op)
     return 0;
 }
 
+static int parse_trim(struct rig_scan *scan, struct rig_op *op)
+{
+    op->form = rig_scan_word(scan, "trim") ? RIG_FLUSH_TRIM : 0;
+    return 0;
+}
+
 static int parse_pinned(struct rig_scan *scan, struct rig_op *op)
 {
     op->form = RIG_PIN_WHOLE;
@@ -232,6 +238,7 @@ static int (*const part_parsers[RIG_N_PARTS])(struct rig_scan *scan, struct rig_
     [RIG_PART_LEN] = parse_len,           [RIG_PART_SEGMENT] = parse_segment, [RIG_PART_FROM_SIZE] = parse_from_size,
     [RIG_PART_GROWTH] = parse_growth,     [RIG_PART_CHILD] = parse_child,     [RIG_PART_ADVICE] = parse_advice,
     [RIG_PART_PINNED] = parse_pinned,     [RIG_PART_LANES] = parse_lanes,     [RIG_PART_FAULT] = parse_fault,
+    [RIG_PART_TRIM] = parse_trim,
 };
 
 static int parse_kind(struct rig_scan *scan)

@@ -78,11 +78,10 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
 {
     struct rig_lease lease = {.image = *image, .generation = ++run->generation};
     struct cow_memory memory;
-    const uint64_t page_bytes = run->geometry.page_bytes;
     const int model = ref_instantiate(&run->model, image->model, initial_bytes, max_bytes, &lease.model);
     if (model == COW_OK) {
         const uint32_t image_generation = image->subject ? image->generation : 0;
-        const uint64_t paved_bytes = (initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
+        const uint64_t paved_bytes = ref_accessible_of(&run->model, initial_bytes);
         const uint32_t cleaned = rig_expect_lease(run, image_generation, paved_bytes);
         /* If cleaning has failed, one of those that are left is taken. */
         rig_may_retire(run,
@@ -211,6 +210,8 @@ static void check_untouched(struct rig_run *run, const struct rig_lease *lease, 
     const uint64_t page_bytes = run->geometry.page_bytes;
     const uint64_t first = (old_bytes + page_bytes - 1) / page_bytes * page_bytes;
     uint8_t page;
+    if (run->geometry.growth == COW_GROWTH_SOFTWARE) /* others may have kept it, or scribbled there */
+        return;
     if (rig_is_real(run) && run->ops->residency && first + page_bytes <= new_bytes &&
         run->ops->residency(run->subject, lease->slot, first, 1, &page) == 0 && (page & RIG_PAGE_PRESENT))
         rig_suspect(run, "resident", "grown", "the page at offset %ju is resident, and was only grown into",
@@ -325,14 +326,18 @@ static void check_dead_bytes(struct rig_run *run)
                     (uintmax_t)expected);
 }
 
-struct rig_outcome rig_flush(struct rig_run *run)
+struct rig_outcome rig_flush(struct rig_run *run, bool trims)
 {
     const uint32_t cleaned = rig_expect_cleaning(run), stripped = rig_expect_flush(run);
-    rig_may_retire(run, cleaned | stripped, run->geometry.n_slots);
-    const int subject = run->ops->flush ? run->ops->flush(run->subject) : COW_OK;
+    const uint32_t trimmed = trims && run->ops->trim ? rig_expect_trim(run) : 0;
+    int (*const flush)(struct rig_subject * subject) = trims && run->ops->trim ? run->ops->trim : run->ops->flush;
+    rig_may_retire(run, cleaned | stripped | trimmed, run->geometry.n_slots);
+    const int subject = flush ? flush(run->subject) : COW_OK;
     const bool is_fault = rig_is_fault(run, COW_OK, subject);
     if (!is_fault && !rig_same_result(run, COW_OK, subject))
         return rig_failed(run, subject);
+    if (trims && run->ops->stats)
+        rig_adopt_trims(run);
     rig_end_faults(run);
     check_stripped(run, stripped);
     if (run->ops->dead_bytes)
@@ -387,7 +392,7 @@ struct rig_outcome rig_operate(struct rig_run *run, const struct rig_op *op)
     case RIG_REUSE:
         return reuse(run, op);
     case RIG_FLUSH:
-        return rig_flush(run);
+        return rig_flush(run, op->form == RIG_FLUSH_TRIM);
     case RIG_FAULT:
         return rig_operate_fault(run, op);
     case RIG_FORK:

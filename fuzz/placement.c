@@ -26,7 +26,7 @@ void rig_check_calls(struct rig_run *run)
     uint64_t n_calls[COW_N_CALLS];
     if (!run->ops->calls || !run->ops->promises_placement || run->failed)
         return;
-    const bool is_exact = !run->options->foreign_faults && !(run->kernel && run->kernel->n_fired);
+    const bool is_exact = !run->unforeseen && !run->options->foreign_faults && !(run->kernel && run->kernel->n_fired);
     run->ops->calls(run->subject, n_calls); /* nothing but operations makes calls: the next one counts from here */
     for (int call = 0; call < COW_N_CALLS && !run->failed && is_exact; call++)
         if (n_calls[call] - run->n_calls[call] != run->n_expected[call])
@@ -35,6 +35,7 @@ void rig_check_calls(struct rig_run *run)
                         (uintmax_t)run->n_expected[call]);
     memcpy(run->n_calls, n_calls, sizeof run->n_calls);
     memset(run->n_expected, 0, sizeof run->n_expected);
+    run->unforeseen = false;
 }
 
 /* ---- images ---- */
@@ -175,8 +176,17 @@ static bool is_warm(const struct rig_slot *slot, uint32_t image_generation, uint
            slot->paved_bytes == paved_bytes;
 }
 
-/* The pool's promise: a warm slot, else a bare one, else, after what waits was cleaned, a warm one or the one idle longest, else one
- * that an error took out of service. */
+/* With so many idle slots the one idle longest is better than a bare one. */
+static bool has_warm_enough(const struct rig_run *run)
+{
+    uint32_t n_idle = 0;
+    for (uint32_t i = 0; i < run->geometry.n_slots; i++)
+        n_idle += run->slots[i].state == RIG_SLOT_IDLE;
+    return run->geometry.warm_slots && n_idle >= run->geometry.warm_slots;
+}
+
+/* The pool's promise: a warm slot, else a bare one, or, with warm slots enough, the one idle longest; else, after what waits was cleaned,
+ * a warm one or the one idle longest, else one that an error took out of service. */
 static const char *check_choice(const struct rig_run *run, const struct rig_slot *chosen, uint32_t image_generation,
                                 uint64_t paved_bytes)
 {
@@ -186,6 +196,7 @@ static const char *check_choice(const struct rig_run *run, const struct rig_slot
         return "queued";
     if (is_warm(chosen, image_generation, paved_bytes))
         return NULL;
+    const bool has_enough = has_warm_enough(run);
     for (uint32_t i = 0; i < run->geometry.n_slots; i++) {
         const struct rig_slot *slot = &run->slots[i];
         if (is_warm(slot, image_generation, paved_bytes))
@@ -193,9 +204,10 @@ static const char *check_choice(const struct rig_run *run, const struct rig_slot
         const bool is_free = slot->state == RIG_SLOT_BARE || slot->state == RIG_SLOT_IDLE;
         if (is_free && chosen->state == RIG_SLOT_RETIRED)
             return "retired";
-        if (slot->state == RIG_SLOT_BARE && chosen->state == RIG_SLOT_IDLE)
-            return "bare";
-        if (slot->state == RIG_SLOT_QUEUED && chosen->state != RIG_SLOT_BARE)
+        if (slot->state == (has_enough ? RIG_SLOT_IDLE : RIG_SLOT_BARE) &&
+            chosen->state == (has_enough ? RIG_SLOT_BARE : RIG_SLOT_IDLE))
+            return has_enough ? "idle" : "bare";
+        if (slot->state == RIG_SLOT_QUEUED && chosen->state != RIG_SLOT_BARE && !has_enough)
             return "queued";
         if (slot->state == RIG_SLOT_IDLE && chosen->state == RIG_SLOT_IDLE && slot->idle_since < chosen->idle_since)
             return "oldest";
@@ -304,8 +316,7 @@ static void check_base(struct rig_run *run, const struct rig_lease *lease)
 
 void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
 {
-    const uint64_t page_bytes = run->geometry.page_bytes;
-    const uint64_t paved_bytes = (lease->model->initial_bytes + page_bytes - 1) / page_bytes * page_bytes;
+    const uint64_t paved_bytes = ref_accessible_of(&run->model, lease->model->initial_bytes);
     const uint32_t image_generation = lease->image.subject ? lease->image.generation : 0;
     struct rig_slot *slot = &run->slots[lease->slot];
     const char *better = run->ops->promises_placement ? check_choice(run, slot, image_generation, paved_bytes) : NULL;
@@ -346,10 +357,10 @@ void rig_place_retired(struct rig_run *run, uint32_t slot, enum rig_slot_state s
     run->model.n_slots -= state == RIG_SLOT_LOST;
 }
 
-/* Whether a slot can be lent for this image and E without being mapped anew, or one that was never mapped. */
+/* Whether a slot can be lent for this image and E without what waits being cleaned. */
 static bool has_ready(const struct rig_run *run, uint32_t image_generation, uint64_t paved_bytes)
 {
-    bool has = false;
+    bool has = has_warm_enough(run);
     for (uint32_t i = 0; i < run->geometry.n_slots; i++)
         has = has || run->slots[i].state == RIG_SLOT_BARE || is_warm(&run->slots[i], image_generation, paved_bytes);
     return has;

@@ -63,7 +63,7 @@ const uint8_t rig_shape[RIG_N_KINDS][RIG_MAX_PARTS] = {
     [RIG_GROW] = {RIG_PART_REF, RIG_PART_GROWTH},
     [RIG_RESET] = {RIG_PART_REF},
     [RIG_RELEASE] = {RIG_PART_REF},
-    [RIG_FLUSH] = {RIG_PART_END},
+    [RIG_FLUSH] = {RIG_PART_TRIM},
     [RIG_FORK] = {RIG_PART_CHILD},
     [RIG_ADVISE] = {RIG_PART_REF, RIG_PART_AT, RIG_PART_SPAN, RIG_PART_ADVICE},
     [RIG_PIN] = {RIG_PART_REF, RIG_PART_PINNED},
@@ -72,7 +72,7 @@ const uint8_t rig_shape[RIG_N_KINDS][RIG_MAX_PARTS] = {
     [RIG_FAULT] = {RIG_PART_FAULT},
 };
 
-static const char *const growths[] = {"truncate", "protect", "guard", NULL};
+static const char *const growths[] = {"truncate", "protect", "guard", "software", NULL};
 static const char *const resets[] = {"discard", "copyback", "deferred", "adaptive", NULL};
 static const char *const observes[] = {"full", "quiet", "final", NULL};
 static const char *const probes[] = {"rotate", "all", "none", NULL};
@@ -140,7 +140,7 @@ static const char *world_unbuilt(const struct rig_world *world)
         return "resident= other than 2P";
     if (world->queue > RIG_MAX_QUEUE)
         return "queue= above 3";
-    return world->warm ? "warm" : NULL;
+    return world->warm > RIG_MAX_WARM ? "warm= above 1" : NULL;
 }
 
 const char *rig_program_unbuilt(const struct rig_program *program)

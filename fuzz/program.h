@@ -68,6 +68,7 @@ enum rig_form {
     RIG_GROW_TO = 1,    /* grow: to=at */
     RIG_GROW_HUGE = 2,  /* grow: by nearly 2^64 */
     RIG_FORK_STORE = 1, /* fork: store ref at */
+    RIG_FLUSH_TRIM = 1, /* flush: trim */
     RIG_PIN_WHOLE = 2,  /* pin, unpin: no range was given */
     RIG_FAULT_ERROR = 0,
     RIG_FAULT_SHORT = 1,
@@ -118,7 +119,7 @@ struct rig_op {
     struct rig_size len2; /* max=; init's from=; fault's short= */
 };
 
-enum rig_growth { RIG_GROWTH_TRUNCATE, RIG_GROWTH_PROTECT, RIG_GROWTH_GUARD, RIG_N_GROWTHS };
+enum rig_growth { RIG_GROWTH_TRUNCATE, RIG_GROWTH_PROTECT, RIG_GROWTH_GUARD, RIG_GROWTH_SOFTWARE, RIG_N_GROWTHS };
 enum rig_reset { RIG_RESET_DISCARD, RIG_RESET_COPYBACK, RIG_RESET_DEFERRED, RIG_RESET_ADAPTIVE, RIG_N_RESETS };
 enum rig_observe { RIG_OBSERVE_FULL, RIG_OBSERVE_QUIET, RIG_OBSERVE_FINAL, RIG_N_OBSERVES };
 enum rig_probe { RIG_PROBE_ROTATE, RIG_PROBE_ALL, RIG_PROBE_NONE, RIG_N_PROBES };
@@ -133,13 +134,14 @@ struct rig_world {
     struct rig_size unit; /* granule of lengths, at least 1 */
     struct rig_size guard;
     struct rig_size resident; /* 0: unset, as are the next two */
-    uint32_t queue, warm;     /* warm is not built */
-    uint32_t enabled;         /* bit k: operations of kind k may appear; swarm testing. Always holds RIG_ALWAYS_ENABLED,
+    uint32_t queue, warm;
+    uint32_t enabled; /* bit k: operations of kind k may appear; swarm testing. Always holds RIG_ALWAYS_ENABLED,
                          RIG_FORK only when asked for */
 };
 
 /* What the binary form can say of these. */
 #define RIG_MAX_QUEUE 3
+#define RIG_MAX_WARM 1
 #define RIG_RESIDENT_PAGES 2
 
 struct rig_program {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* The binary form: records of RIG_RECORD_BYTES, of which the first is the header.
  *
- *   0 version   1 slots, and how the pool works   2 modes   3..5 disabled kinds   6 fork, queue, resident   7..10 max   11..14 unit   15..18 guard   19 exact
+ *   0 version   1 slots, and how the pool works   2 modes   3..5 disabled kinds, warm   6 fork, queue, resident   7..10 max   11..14 unit   15..18 guard   19 exact
  *
  *   (P1) Every byte string decodes to a program whose fields obey program.h; random bytes give mostly small numbers.
  *   (P2) Every program that holds nothing unbuilt has bytes that decode to it.
@@ -16,7 +16,8 @@ enum { HEAD_VERSION, HEAD_SLOTS, HEAD_MODES, HEAD_DISABLED, HEAD_FORK = 6, HEAD_
 
 #define FORK_MAGIC 0x60 /* one value of 32: a fork is slow, random bytes should hardly ever ask for one */
 #define FORK_MASK 0xf8
-#define RESIDENT_BIT 4 /* of the same byte; the two below it are the queue */
+#define RESIDENT_BIT 4             /* of the same byte; the two below it are the queue */
+#define WARM_BIT RIG_BIT(RIG_FORK) /* of the disabled kinds: a fork is asked for, not disabled */
 #define EXACT_MAGIC 0xf8
 #define EXACT_MASK 0xf8 /* the three low bits say which of max, unit and guard are spelled out */
 
@@ -25,14 +26,14 @@ static const uint8_t slots_of[16] = {2, 2, 2, 2, 2, 1, 1, 1, 1, 3, 3, 4, 5, 6, 7
 static const struct {
     uint8_t growth, reset;
 } ways_of[16] = {
-    {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD},  {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD},
+    {RIG_GROWTH_TRUNCATE, RIG_RESET_DISCARD},  {RIG_GROWTH_SOFTWARE, RIG_RESET_DISCARD},
     {RIG_GROWTH_TRUNCATE, RIG_RESET_COPYBACK}, {RIG_GROWTH_TRUNCATE, RIG_RESET_DEFERRED},
     {RIG_GROWTH_TRUNCATE, RIG_RESET_ADAPTIVE}, {RIG_GROWTH_PROTECT, RIG_RESET_DISCARD},
     {RIG_GROWTH_PROTECT, RIG_RESET_COPYBACK},  {RIG_GROWTH_PROTECT, RIG_RESET_DEFERRED},
     {RIG_GROWTH_PROTECT, RIG_RESET_ADAPTIVE},  {RIG_GROWTH_GUARD, RIG_RESET_DISCARD},
     {RIG_GROWTH_GUARD, RIG_RESET_COPYBACK},    {RIG_GROWTH_GUARD, RIG_RESET_DEFERRED},
-    {RIG_GROWTH_GUARD, RIG_RESET_ADAPTIVE},    {RIG_GROWTH_GUARD, RIG_RESET_ADAPTIVE},
-    {RIG_GROWTH_GUARD, RIG_RESET_DEFERRED},    {RIG_GROWTH_PROTECT, RIG_RESET_ADAPTIVE},
+    {RIG_GROWTH_GUARD, RIG_RESET_ADAPTIVE},    {RIG_GROWTH_SOFTWARE, RIG_RESET_COPYBACK},
+    {RIG_GROWTH_SOFTWARE, RIG_RESET_DEFERRED}, {RIG_GROWTH_SOFTWARE, RIG_RESET_ADAPTIVE},
 };
 
 /* The four modes share a byte, two bits each. */
@@ -119,10 +120,10 @@ static uint32_t get_enabled(const uint8_t *head)
     return enabled | RIG_ALWAYS_ENABLED;
 }
 
-static void put_enabled(uint8_t *head, uint32_t enabled)
+static void put_enabled(uint8_t *head, uint32_t enabled, uint32_t warm)
 {
     uint32_t disabled = RIG_ALL_KINDS & ~enabled & ~RIG_BIT(RIG_FORK);
-    rig_put_u32(head + HEAD_DISABLED, disabled);
+    rig_put_u32(head + HEAD_DISABLED, disabled | (warm ? WARM_BIT : 0));
     head[HEAD_FORK] = enabled & RIG_BIT(RIG_FORK) ? FORK_MAGIC : 0;
 }
 
@@ -137,6 +138,7 @@ static struct rig_world get_world(const uint8_t *head)
     world.growth = ways_of[head[HEAD_SLOTS] & 15].growth;
     world.reset = ways_of[head[HEAD_SLOTS] & 15].reset;
     world.queue = head[HEAD_FORK] & RIG_MAX_QUEUE;
+    world.warm = (rig_get_u32(head + HEAD_DISABLED) & WARM_BIT) != 0;
     if (head[HEAD_FORK] & RESIDENT_BIT)
         world.resident = (struct rig_size){RIG_RESIDENT_PAGES, RIG_UNIT_P};
     world.observe = rig_selected(&select_observe, modes & 3);
@@ -158,7 +160,7 @@ static void put_world(uint8_t *head, const struct rig_world *world)
     while (ways_of[way].growth != world->growth || ways_of[way].reset != world->reset)
         way++;
 
-    put_enabled(head, world->enabled);
+    put_enabled(head, world->enabled, world->warm);
     head[HEAD_FORK] |= (uint8_t)(world->queue | (world->resident.n ? RESIDENT_BIT : 0));
     head[HEAD_VERSION] = RIG_VERSION;
     head[HEAD_SLOTS] = (uint8_t)(slots << 4 | way);

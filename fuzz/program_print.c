@@ -194,6 +194,12 @@ static void print_fault(struct line *line, const struct rig_op *op)
         put(line, " lie");
 }
 
+static void print_trim(struct line *line, const struct rig_op *op)
+{
+    if (op->form == RIG_FLUSH_TRIM)
+        put(line, " trim");
+}
+
 static void (*const part_printers[RIG_N_PARTS])(struct line *line, const struct rig_op *op) = {
     [RIG_PART_IMAGE] = print_image,       [RIG_PART_EXTENT] = print_extent,   [RIG_PART_LIKE] = print_like,
     [RIG_PART_CONTENTS] = print_contents, [RIG_PART_REF] = put_ref,           [RIG_PART_TENANT] = print_tenant,
@@ -202,6 +208,7 @@ static void (*const part_printers[RIG_N_PARTS])(struct line *line, const struct 
     [RIG_PART_LEN] = print_len,           [RIG_PART_SEGMENT] = print_segment, [RIG_PART_FROM_SIZE] = print_from_size,
     [RIG_PART_GROWTH] = print_growth,     [RIG_PART_CHILD] = print_child,     [RIG_PART_ADVICE] = print_advice,
     [RIG_PART_PINNED] = print_pinned,     [RIG_PART_LANES] = print_lanes,     [RIG_PART_FAULT] = print_fault,
+    [RIG_PART_TRIM] = print_trim,
 };
 
 static void put_op(struct line *line, const struct rig_op *op)

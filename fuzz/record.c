@@ -24,6 +24,7 @@ static const struct rig_selector select_contents = {3, {0, 72, 226}};
 static const struct rig_selector select_span = {2, {0, 160}};
 static const struct rig_selector select_growth = {3, {0, 160, 244}};
 static const struct rig_selector select_child = {2, {0, 128}};
+static const struct rig_selector select_trim = {2, {0, 160}};
 static const struct rig_selector select_width = {5, {0, 80, 112, 144, 216}};
 static const struct rig_selector select_limits = {4, {0, 120, 200, 226}}; /* none, initial, max, both */
 static const struct rig_selector select_has_byte = {2, {0, 192}};
@@ -345,6 +346,16 @@ static void put_child(uint8_t *r, const struct rig_op *op)
     put_op_at(r, op);
 }
 
+static void get_trim(const uint8_t *r, struct rig_op *op)
+{
+    op->form = rig_selected(&select_trim, r[OP_FORM]);
+}
+
+static void put_trim(uint8_t *r, const struct rig_op *op)
+{
+    r[OP_FORM] = rig_selecting(&select_trim, op->form);
+}
+
 static void get_advice(const uint8_t *r, struct rig_op *op)
 {
     op->choice = rig_selected(&select_advice, r[OP_SELECT2]);
@@ -428,6 +439,7 @@ static const struct {
     [RIG_PART_CHILD] = {get_child, put_child},
     [RIG_PART_ADVICE] = {get_advice, put_advice},
     [RIG_PART_PINNED] = {get_pinned, put_pinned},
+    [RIG_PART_TRIM] = {get_trim, put_trim},
     [RIG_PART_FAULT] = {get_fault, put_fault},
 };
 

@@ -82,14 +82,14 @@ static void compare_pages(struct rig_run *run, uint32_t slot, uint64_t begin, ui
     }
 }
 
-static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_bytes)
+static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t begin, uint64_t end)
 {
     enum { N_PAGES = 512 };
     uint8_t resident[N_PAGES];
     const uint64_t page_bytes = run->geometry.page_bytes;
     uint64_t n_resident = 0;
-    for (uint64_t offset = 0; offset < n_bytes; offset += N_PAGES * page_bytes) {
-        const uint64_t left = (n_bytes - offset) / page_bytes, n_pages = left < N_PAGES ? left : N_PAGES;
+    for (uint64_t offset = begin; offset < end; offset += N_PAGES * page_bytes) {
+        const uint64_t left = (end - offset) / page_bytes, n_pages = left < N_PAGES ? left : N_PAGES;
         if (run->ops->residency(run->subject, slot, offset, n_pages, resident))
             return; /* the kernel does not tell */
         for (uint64_t first = 0, next; first < n_pages; first = next) {
@@ -102,8 +102,9 @@ static void check_initial_part(struct rig_run *run, uint32_t slot, uint64_t n_by
     }
     if (n_resident && !run->slots[slot].keeps_pages)
         rig_suspect(run, "resident", "initial",
-                    "slot %u was wiped, and nobody has touched it since, but %ju of its first %ju pages are resident",
-                    slot, (uintmax_t)n_resident, (uintmax_t)(n_bytes / page_bytes));
+                    "slot %u was wiped, and nobody has touched it since, but %ju of its %ju pages from offset %ju on "
+                    "are resident",
+                    slot, (uintmax_t)n_resident, (uintmax_t)((end - begin) / page_bytes), (uintmax_t)begin);
 }
 
 /* What a tenant grew into, and was shut again: whatever is left there would be seen when it is opened. (Where there is a guard marker,
@@ -128,7 +129,7 @@ void rig_check_idle(struct rig_run *run, uint32_t slot)
     const struct rig_slot *it = &run->slots[slot];
     if (!run->ops->residency || !rig_is_idle(it))
         return;
-    check_initial_part(run, slot, it->paved_bytes);
+    check_initial_part(run, slot, 0, it->paved_bytes);
     if (run->geometry.growth != COW_GROWTH_TRUNCATE)
         check_shut_part(run, slot, it->paved_bytes + it->window_bytes, it->reached_bytes);
 }
@@ -137,8 +138,10 @@ void rig_check_idle(struct rig_run *run, uint32_t slot)
 static void check_reset(struct rig_run *run, const struct rig_lease *lease)
 {
     const uint64_t page_bytes = run->geometry.page_bytes;
-    if (run->ops->residency)
-        check_initial_part(run, lease->slot, lease->model->initial_bytes / page_bytes * page_bytes);
+    if (!run->ops->residency)
+        return;
+    check_initial_part(run, lease->slot, 0, lease->model->initial_bytes / page_bytes * page_bytes);
+    check_initial_part(run, lease->slot, ref_slack_end_bytes(lease->model), run->slots[lease->slot].paved_bytes);
 }
 
 void rig_check_discards(struct rig_run *run)

@@ -120,7 +120,8 @@ static void set_up_geometry(struct rig_run *run)
 {
     static const enum cow_growth growths[RIG_N_GROWTHS] = {[RIG_GROWTH_TRUNCATE] = COW_GROWTH_TRUNCATE,
                                                            [RIG_GROWTH_PROTECT] = COW_GROWTH_PROTECT,
-                                                           [RIG_GROWTH_GUARD] = COW_GROWTH_GUARD};
+                                                           [RIG_GROWTH_GUARD] = COW_GROWTH_GUARD,
+                                                           [RIG_GROWTH_SOFTWARE] = COW_GROWTH_SOFTWARE};
     static const enum cow_reset resets[RIG_N_RESETS] = {[RIG_RESET_DISCARD] = COW_RESET_DISCARD,
                                                         [RIG_RESET_COPYBACK] = COW_RESET_COPYBACK,
                                                         [RIG_RESET_DEFERRED] = COW_RESET_DEFERRED,
@@ -135,10 +136,17 @@ static void set_up_geometry(struct rig_run *run)
     geometry->guard_bytes = smaller(rig_size_bytes(run, world->guard), COW_MAX_GUARD_BYTES);
     geometry->join_bytes = RIG_JOIN_PAGES * page_bytes;
     geometry->growth = growths[world->growth];
+    if (geometry->growth == COW_GROWTH_SOFTWARE && !run->ops->bounds_in_software) {
+        geometry->growth = COW_GROWTH_PROTECT;
+        run->expects_nothing = true;
+    }
+    if (geometry->growth == COW_GROWTH_SOFTWARE) /* whatever the length, all of the slot is looked at */
+        geometry->max_bytes = smaller(geometry->max_bytes, RIG_MAX_LENGTH_BYTES);
     geometry->window_bytes = RIG_WINDOW_PAGES * page_bytes;
     geometry->reset = resets[world->reset];
     geometry->whole_bytes = RIG_WHOLE_PAGES * page_bytes;
     geometry->queue_slots = world->queue;
+    geometry->warm_slots = world->warm;
     geometry->resident_bytes = rig_size_bytes(run, world->resident);
     run->capacity_bytes = (geometry->max_bytes + page_bytes - 1) / page_bytes * page_bytes;
     run->guard_bytes = (geometry->guard_bytes + page_bytes - 1) / page_bytes * page_bytes;
@@ -151,6 +159,7 @@ static void set_up_geometry(struct rig_run *run)
         .unit_bytes = geometry->unit_bytes,
         .join_bytes = geometry->join_bytes,
         .page_bytes = page_bytes,
+        .bounds_in_software = geometry->growth == COW_GROWTH_SOFTWARE,
     };
 }
 

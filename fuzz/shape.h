@@ -28,6 +28,7 @@ enum rig_part {
     RIG_PART_CHILD,     /* [store ref AT]                 form, reg, age, at */
     RIG_PART_ADVICE,    /* cold | pageout | willneed      choice */
     RIG_PART_PINNED,    /* [AT SPAN]                      form, at, len or other */
+    RIG_PART_TRIM,      /* [trim]                         form */
     RIG_PART_FAULT,     /* CALL nth=N ..                  choice, len, forever, form, error or len2 */
     RIG_N_BINARY_PARTS, /* the parts from here on belong to operations that are not built: they exist in text only */
     RIG_PART_LANES = RIG_N_BINARY_PARTS, /* 0 1 0          n_literal, literal */

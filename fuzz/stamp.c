@@ -37,7 +37,7 @@ void rig_stamp_range(const struct rig_run *run, const struct rig_lease *lease, u
     for (uint64_t i = 0; i < length_bytes; i++) {
         const uint64_t at = offset + i;
         const uint8_t image_byte = image && at < image->extent_bytes ? image->bytes[at] : 0;
-        const uint8_t old_byte = at < memory->length_bytes ? memory->bytes[at] : 0;
+        const uint8_t old_byte = at < memory->kept_bytes ? memory->bytes[at] : 0;
         ret_bytes[i] = rig_stamp(lease->generation, run->op, at, image_byte, old_byte);
     }
 }

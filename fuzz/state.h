@@ -140,7 +140,8 @@ struct rig_run {
         uint32_t n_at_most;
     } may_retire;
     struct rig_outcome opening; /* what became of making the subject while its first faults were armed */
-    bool expects_nothing;       /* the subject cannot meet a fault that the program has */
+    bool expects_nothing;       /* the subject cannot meet a fault that the program has, or has no such bounds */
+    bool unforeseen;            /* many bytes were cleaned: with how many calls depends on their order */
     bool is_over;               /* there is no subject, rightly: nothing more can be done */
     struct {
         uint32_t slot;
@@ -225,7 +226,7 @@ struct rig_outcome rig_lend(struct rig_run *run, struct rig_register *reg, const
 struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease);
 struct rig_outcome rig_grow(struct rig_run *run, struct rig_lease *lease, uint64_t delta_bytes);
 void rig_drop(struct rig_run *run, struct rig_image *image);
-struct rig_outcome rig_flush(struct rig_run *run);
+struct rig_outcome rig_flush(struct rig_run *run, bool trims);
 /* Whether the subject is asked for what the model has answered so. */
 bool rig_asks(const struct rig_run *run, int model);
 /* Both results must be the same. */
@@ -296,6 +297,10 @@ void rig_expect_reset(struct rig_run *run, const struct rig_ended *reset);
 void rig_expect_release(struct rig_run *run, const struct rig_ended *reset);
 /* All that waits is cleaned. Bit i: slot i. */
 uint32_t rig_expect_cleaning(struct rig_run *run);
+/* Idle slots are about to let go of all pages. Returns those that had any. */
+uint32_t rig_expect_trim(struct rig_run *run);
+/* After a failed call: one that was to be trimmed may have been lost before. */
+void rig_adopt_trims(struct rig_run *run);
 
 /* ---- keeping.c ---- */
 /* A reset of the slot begins: what scans of it tell is noted. */

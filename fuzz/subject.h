@@ -21,6 +21,7 @@ struct rig_geometry {
     uint64_t window_bytes; /* growth guard: how much beyond the initial length has guard markers */
     enum cow_reset reset;
     uint64_t whole_bytes;    /* a memory of at most so many is copied back whole */
+    uint32_t warm_slots;     /* how many idle slots go on mapping what they do while there are bare ones; 0: all */
     uint32_t queue_slots;    /* how many slots wait to be cleaned together; 0: as many as the subject likes */
     uint64_t resident_bytes; /* what idle slots may keep; 0: as much as the subject likes */
     uint32_t n_shards;       /* 0: as many as the subject likes */
@@ -72,6 +73,8 @@ struct rig_subject_ops {
     bool trusts_caller;
     /* Takes dropped images out of slots that nobody holds. NULL: there are none. */
     int (*flush)(struct rig_subject *subject);
+    /* The same, and nobody's pages stay in memory. */
+    int (*trim)(struct rig_subject *subject);
     /* Both, or neither: then an image is a struct ref_image (ref.h), of which extent and bytes outlive every lease. */
     int (*image_create)(struct rig_subject *subject, uint64_t extent_bytes, const struct cow_segment *segments,
                         size_t n_segments, void **ret_image);
@@ -88,6 +91,9 @@ struct rig_subject_ops {
     enum rig_slot_state (*slot_state)(struct rig_subject *subject, uint32_t slot);
     /* The subject promises cow_instantiate()'s choice of slot, and no kernel call when it is warm. */
     bool promises_placement;
+    /* With growth=software the whole slot can be touched, as COW_GROWTH_SOFTWARE says. Without, such programs run with bounds in
+     * hardware. */
+    bool bounds_in_software;
     /* The kernel reads and writes guest memory: pwrite(2) from there to the begin of a file, pread(2) from the file. The number of
      * bytes, or -errno. NULL: it cannot be asked, since memory is not real. */
     int64_t (*host_read)(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes, int fd);

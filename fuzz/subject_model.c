@@ -53,6 +53,7 @@ static int model_open(const struct rig_geometry *geometry, struct rig_subject **
         .unit_bytes = geometry->unit_bytes,
         .join_bytes = geometry->join_bytes,
         .page_bytes = geometry->page_bytes,
+        .bounds_in_software = geometry->growth == COW_GROWTH_SOFTWARE,
     };
     *ret_subject = &model->subject;
     return 0;
@@ -167,14 +168,10 @@ static void model_access(struct rig_subject *subject, uint64_t handle, struct ri
         memcpy(memory->bytes + access->offset, access->bytes, access->width);
 }
 
-/* Slack does not exist here: what is written there is gone. */
 static void model_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, const uint8_t *bytes,
                         uint64_t length_bytes)
 {
-    struct ref_memory *memory = find(model_of(subject), handle)->memory;
-    const uint64_t room = offset < memory->length_bytes ? memory->length_bytes - offset : 0;
-    if (room)
-        memmove(memory->bytes + offset, bytes, length_bytes < room ? length_bytes : room);
+    ref_scribble(find(model_of(subject), handle)->memory, offset, bytes, length_bytes);
 }
 
 /* How many of the bytes from offset on lie below an end. */
@@ -190,10 +187,10 @@ static int64_t model_host_read(struct rig_subject *subject, uint64_t handle, uin
 {
     const struct ref_memory *memory = find(model_of(subject), handle)->memory;
     const uint64_t n = room(offset, ref_accessible_bytes(memory), length_bytes);
-    const uint64_t n_visible = room(offset, memory->length_bytes, length_bytes);
+    const uint64_t n_kept = room(offset, memory->kept_bytes, n);
     if (n == 0)
         return -EFAULT;
-    if (ftruncate(fd, 0) || (n_visible && pwrite(fd, memory->bytes + offset, n_visible, 0) != (ssize_t)n_visible) ||
+    if (ftruncate(fd, 0) || (n_kept && pwrite(fd, memory->bytes + offset, n_kept, 0) != (ssize_t)n_kept) ||
         ftruncate(fd, (off_t)n))
         return -errno;
     return (int64_t)n;
@@ -202,16 +199,21 @@ static int64_t model_host_read(struct rig_subject *subject, uint64_t handle, uin
 static int64_t model_host_write(struct rig_subject *subject, uint64_t handle, uint64_t offset, uint64_t length_bytes,
                                 int fd)
 {
-    const struct ref_memory *memory = find(model_of(subject), handle)->memory;
+    struct ref_memory *memory = find(model_of(subject), handle)->memory;
     const uint64_t n = room(offset, ref_accessible_bytes(memory), length_bytes);
-    const uint64_t n_visible = room(offset, memory->length_bytes, length_bytes);
-    if (n_visible && pread(fd, memory->bytes + offset, n_visible, 0) != (ssize_t)n_visible)
-        return -errno;
-    return n ? (int64_t)n : -EFAULT;
+    uint8_t *bytes = malloc(n ? n : 1);
+    int64_t result = n ? (int64_t)n : -EFAULT;
+    if (!bytes || pread(fd, bytes, n, 0) != (ssize_t)n)
+        result = -errno;
+    else if (n)
+        ref_scribble(memory, offset, bytes, n);
+    free(bytes);
+    return result;
 }
 
 const struct rig_subject_ops rig_subject_model = {
     .name = "model",
+    .bounds_in_software = true,
     .open = model_open,
     .close = model_close,
     .image_create = model_image_create,
@@ -222,6 +224,7 @@ const struct rig_subject_ops rig_subject_model = {
     .reset = model_reset,
     .release = model_release,
     .flush = model_flush,
+    .trim = model_flush,
     .access = model_access,
     .write = model_write,
     .host_read = model_host_read,

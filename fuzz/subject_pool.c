@@ -40,6 +40,7 @@ static int pool_open(const struct rig_geometry *geometry, struct rig_subject **r
         .guard_window_bytes = geometry->window_bytes,
         .reset = geometry->reset,
         .copy_whole_bytes = geometry->whole_bytes,
+        .warm_slots = geometry->warm_slots,
         .queue_slots = geometry->queue_slots,
         .resident_bytes = geometry->resident_bytes,
         .n_shards = geometry->n_shards,
@@ -137,6 +138,11 @@ static int pool_release(struct rig_subject *subject, uint64_t handle)
 static int pool_flush(struct rig_subject *subject)
 {
     return cow_pool_flush(pool_of(subject));
+}
+
+static int pool_trim(struct rig_subject *subject)
+{
+    return cow_pool_trim(pool_of(subject), 0);
 }
 
 /* Whose the pool says the fault is. With another slot, offset, length or instance than there was, it says nothing. */
@@ -389,6 +395,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .reset = pool_reset,
     .release = pool_release,
     .flush = pool_flush,
+    .trim = pool_trim,
     .access = pool_access,
     .write = rig_real_write,
     .image_from_file = pool_image_from_file,
@@ -396,6 +403,7 @@ const struct rig_subject_ops rig_subject_pool = {
     .calls = pool_calls,
     .slot_state = pool_slot_state,
     .promises_placement = true,
+    .bounds_in_software = true,
     .host_read = rig_real_host_read,
     .host_write = rig_real_host_write,
     .residency = pool_residency,

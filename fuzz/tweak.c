@@ -234,6 +234,11 @@ static void tweak_fault(const struct tweak *tweak)
     }
 }
 
+static void tweak_trim(const struct tweak *tweak)
+{
+    tweak->op->form = tweak->op->form == RIG_FLUSH_TRIM ? 0 : RIG_FLUSH_TRIM;
+}
+
 static void (*const tweaks[RIG_N_BINARY_PARTS])(const struct tweak *tweak) = {
     [RIG_PART_IMAGE] = tweak_image,       [RIG_PART_EXTENT] = tweak_len,      [RIG_PART_LIKE] = tweak_like,
     [RIG_PART_CONTENTS] = tweak_contents, [RIG_PART_REF] = tweak_ref,         [RIG_PART_TENANT] = tweak_tenant,
@@ -241,7 +246,7 @@ static void (*const tweaks[RIG_N_BINARY_PARTS])(const struct tweak *tweak) = {
     [RIG_PART_SPAN] = tweak_span,         [RIG_PART_BYTE] = tweak_byte,       [RIG_PART_FROM] = tweak_other,
     [RIG_PART_LEN] = tweak_len,           [RIG_PART_SEGMENT] = tweak_segment, [RIG_PART_FROM_SIZE] = tweak_from_size,
     [RIG_PART_GROWTH] = tweak_growth,     [RIG_PART_CHILD] = tweak_child,     [RIG_PART_ADVICE] = tweak_advice,
-    [RIG_PART_PINNED] = tweak_pinned,     [RIG_PART_FAULT] = tweak_fault,
+    [RIG_PART_PINNED] = tweak_pinned,     [RIG_PART_FAULT] = tweak_fault,     [RIG_PART_TRIM] = tweak_trim,
 };
 
 void rig_op_tweak(struct rig_random *random, const struct rig_world *world, struct rig_op *op)

@@ -286,6 +286,7 @@ static void examine_modes(bool works)
     try_mode("growth=truncate", works, NULL);
     try_mode("growth=protect", works, NULL);
     try_mode("growth=guard", works, NULL);
+    try_mode("growth=software", works, NULL);
     try_mode("reset=discard", works, NULL);
     try_mode("reset=copyback", works, no_scan);
     try_mode("reset=deferred", works, no_batch);

@@ -77,6 +77,8 @@ static unsigned weigh_part(enum rig_part part, const struct rig_op *op)
                                        : 32u + (op->form == RIG_GROW_TO ? weigh_at(op->other) : 0);
     case RIG_PART_CHILD:
         return op->form ? 16u + op->reg + 8u * op->age + weigh_at(op->at) : 0;
+    case RIG_PART_TRIM:
+        return op->form;
     case RIG_PART_PINNED:
         return op->form == RIG_PIN_WHOLE ? 0 : 8 + weigh_at(op->at) + weigh_at(op->other) + weigh_size(op->len);
     case RIG_PART_FAULT:

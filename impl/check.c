@@ -140,7 +140,7 @@ static bool is_unanswered(int64_t answer)
 
 static const char *check_live(const struct cow_pool *pool, const struct cow_slot *slot)
 {
-    const uint64_t page = pool->geometry.page_bytes;
+    const struct cow_geometry *geometry = &pool->geometry;
     const uint64_t accessible = load(&slot->accessible_bytes);
     if (cow_handle_index(load(&slot->lease), pool->index_bits) != (uint32_t)(slot - pool->slots))
         return "(H1) a live slot's handle does not name it";
@@ -149,9 +149,10 @@ static const char *check_live(const struct cow_pool *pool, const struct cow_slot
     if (slot->initial_bytes > slot->length_bytes || slot->length_bytes > slot->max_bytes ||
         slot->max_bytes > pool->max_bytes)
         return "(S2) initial <= length <= maximum <= the pool's does not hold";
-    if (slot->paved_bytes != cow_round_up(slot->initial_bytes, page))
+    if (slot->paved_bytes != cow_geometry_accessible(geometry, slot->initial_bytes))
         return "(S3) the extension does not begin at the initial length rounded up";
-    if (accessible != slot->paved_bytes + slot->extension_bytes || accessible != cow_round_up(slot->length_bytes, page))
+    if (accessible != slot->paved_bytes + slot->extension_bytes ||
+        accessible != cow_geometry_accessible(geometry, slot->length_bytes))
         return "(S2) the accessible end is not the length rounded up";
     return NULL;
 }
@@ -189,7 +190,7 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
 static const char *check_lists(const struct cow_pool *pool, struct cow_shard *shard, uint32_t *n_listed)
 {
     uint64_t idle_bytes = 0;
-    uint32_t n_queued = 0;
+    uint32_t n_idle = 0, n_queued = 0;
     for (int state = 0; state <= COW_SLOT_RETIRED; state++) {
         const struct cow_slot *previous = NULL;
         for (const struct cow_slot *slot = shard->lists[state].first; slot; previous = slot, slot = slot->next) {
@@ -200,6 +201,7 @@ static const char *check_lists(const struct cow_pool *pool, struct cow_shard *sh
             if (slot->previous != previous) /* in a ring too: one of its slots is come to from two */
                 return "(D1) a list of slots is broken";
             ++*n_listed;
+            n_idle += state == COW_SLOT_IDLE;
             n_queued += state == COW_SLOT_QUEUED;
             idle_bytes += state == COW_SLOT_IDLE ? slot->private_bytes : 0;
             if ((state == COW_SLOT_IDLE) != cow_shard_has_warm(shard, slot))
@@ -208,9 +210,9 @@ static const char *check_lists(const struct cow_pool *pool, struct cow_shard *sh
         if (shard->lists[state].last != previous)
             return "(D1) a list of slots is broken";
     }
-    return n_queued == shard->n_queued && idle_bytes == shard->idle_bytes
+    return n_idle == shard->n_idle && n_queued == shard->n_queued && idle_bytes == shard->idle_bytes
                ? NULL
-               : "(D4) a shard miscounts what waits, or what idle slots keep";
+               : "(D4) a shard miscounts what is idle or waits, or what idle slots keep";
 }
 
 /* Of a copy. The kernel may not answer. */

@@ -34,6 +34,13 @@ static inline uint64_t cow_round_up(uint64_t bytes, uint64_t page_bytes)
     return (bytes + page_bytes - 1) & ~(page_bytes - 1);
 }
 
+/* How much of a memory of this length the hardware lets the guest touch. */
+static inline uint64_t cow_geometry_accessible(const struct cow_geometry *geometry, uint64_t length_bytes)
+{
+    return geometry->growth == COW_GROWTH_SOFTWARE ? geometry->capacity_bytes
+                                                   : cow_round_up(length_bytes, geometry->page_bytes);
+}
+
 static inline uint8_t *cow_geometry_slot(const struct cow_geometry *geometry, uint32_t slot)
 {
     return geometry->slots_base + slot * geometry->stride_bytes;

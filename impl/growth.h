@@ -6,6 +6,7 @@
  *     protect    | read and write         | PROT_NONE                 |    one mprotect
  *     guard      | read and write         | guard markers | PROT_NONE |    one madvise, within the window
  *                |<-------- window -------------------->|
+ *     software   E is the capacity: there is nothing past it                nothing
  *
  * truncate: the file is mapped once and longer than it is; no call takes the address-space lock for writing once the slot is
  * paved. guard: growth splits no mapping (madvise(2), MADV_GUARD_INSTALL); markers cost page table for each page, so

@@ -118,7 +118,7 @@ int cow_instantiate(struct cow_pool *pool, const struct cow_instance_config *con
     int result = check_instance_config(pool, config);
     if (result)
         return result;
-    const uint64_t paved_bytes = cow_round_up(config->initial_bytes, pool->geometry.page_bytes);
+    const uint64_t paved_bytes = cow_geometry_accessible(&pool->geometry, config->initial_bytes);
     struct cow_slot *slot = choose(pool, config, paved_bytes, &handle);
     if (!slot)
         return COW_FULL;

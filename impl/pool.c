@@ -23,11 +23,12 @@ static int check_config(const struct cow_pool_config *config)
         config->guard_bytes > COW_MAX_GUARD_BYTES || config->n_shards > COW_MAX_SHARDS ||
         config->unit_bytes > COW_MAX_MEMORY_BYTES || config->image_join_bytes > COW_MAX_MEMORY_BYTES)
         return COW_CONFIG;
-    if ((unsigned)config->growth > COW_GROWTH_GUARD || (unsigned)config->reset > COW_RESET_ADAPTIVE)
+    if ((unsigned)config->growth > COW_GROWTH_SOFTWARE || (unsigned)config->reset > COW_RESET_ADAPTIVE)
         return COW_UNSUPPORTED;
     if (config->guard_window_bytes > COW_MAX_MEMORY_BYTES)
         return COW_CONFIG;
-    if (config->copy_whole_bytes > COW_MAX_MEMORY_BYTES || config->queue_slots > COW_MAX_SLOTS)
+    if (config->copy_whole_bytes > COW_MAX_MEMORY_BYTES || config->queue_slots > COW_MAX_SLOTS ||
+        config->warm_slots > COW_MAX_SLOTS)
         return COW_CONFIG;
     return COW_OK;
 }
@@ -143,14 +144,16 @@ static void close_shards(struct cow_pool *pool, uint32_t n_shards)
     free(pool->shards);
 }
 
-static int open_shards(struct cow_pool *pool)
+static int open_shards(struct cow_pool *pool, const struct cow_pool_config *config)
 {
     const uint32_t n_slots = (pool->geometry.n_slots + pool->n_shards - 1) / pool->n_shards;
+    const uint32_t warm_slots =
+        config->warm_slots ? (config->warm_slots + pool->n_shards - 1) / pool->n_shards : UINT32_MAX;
     pool->shards = calloc(pool->n_shards, sizeof *pool->shards);
     if (!pool->shards)
         return -ENOMEM;
     for (uint32_t i = 0; i < pool->n_shards; i++) {
-        const int result = cow_shard_init(&pool->shards[i], pool->sys.table, n_slots);
+        const int result = cow_shard_init(&pool->shards[i], pool->sys.table, n_slots, warm_slots);
         if (result) {
             close_shards(pool, i);
             return result;
@@ -182,7 +185,7 @@ static int init(struct cow_pool *pool, const struct cow_pool_config *config)
         return result;
     pool->images.has_views = config->reset == COW_RESET_COPYBACK || config->reset == COW_RESET_ADAPTIVE;
     set_up_cleaning(pool, config);
-    result = open_shards(pool);
+    result = open_shards(pool, config);
     if (result)
         goto fail_images;
     result = reserve(pool);
@@ -325,6 +328,18 @@ int cow_pool_flush(struct cow_pool *pool)
         cow_shard_end_flush(shard);
         if (result && !first_error)
             first_error = result;
+    }
+    return first_error;
+}
+
+int cow_pool_trim(struct cow_pool *pool, uint64_t keep_bytes)
+{
+    int first_error = cow_pool_flush(pool);
+    if (first_error == COW_FORKED)
+        return COW_FORKED;
+    for (uint32_t i = 0; i < pool->n_shards; i++) {
+        const int result = cow_queue_trim(pool, &pool->shards[i], keep_bytes / pool->n_shards);
+        first_error = first_error ? first_error : result;
     }
     return first_error;
 }

@@ -4,6 +4,7 @@
 #include "growth.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 /* ---- letting go ---- */
@@ -160,18 +161,29 @@ int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geome
 
 /* ---- many ---- */
 
-/* One call; true if it has done all. */
+/* True if all is done: by one call, unless there are more bytes than the kernel looks at in one, which is as many as fit in an int
+ * (process_madvise(2) is like readv(2) in this); a range that is longer goes by itself. */
 static bool advise_all(struct cow_sys *sys, int process_fd, const struct iovec *ranges, size_t n_ranges,
-                       enum cow_advice advice)
+                       enum cow_advice advice, uint64_t page_bytes)
 {
-    int64_t n_bytes = 0;
-    for (size_t i = 0; i < n_ranges; i++)
-        n_bytes += (int64_t)ranges[i].iov_len;
-    return n_ranges == 0 || cow_sys_process_madvise(sys, process_fd, ranges, n_ranges, advice) == n_bytes;
+    const uint64_t most_bytes = INT_MAX & ~(page_bytes - 1);
+    for (size_t first = 0, next; first < n_ranges; first = next) {
+        uint64_t n_bytes = 0;
+        for (next = first; next < n_ranges && ranges[next].iov_len <= most_bytes - n_bytes; next++)
+            n_bytes += ranges[next].iov_len;
+        const int64_t n_done = next > first
+                                   ? cow_sys_process_madvise(sys, process_fd, ranges + first, next - first, advice)
+                                   : cow_sys_madvise(sys, ranges[next].iov_base, ranges[next].iov_len, advice);
+        if (n_done != (int64_t)n_bytes)
+            return false;
+        next += next == first;
+    }
+    return true;
 }
 
 /* In two calls: all pages first, then markers where there are none any more, which needs no other flush of the TLB. */
-static bool let_go_together(struct cow_slot *const *slots, uint32_t n_slots, int process_fd, struct cow_sys *sys)
+static bool let_go_together(struct cow_slot *const *slots, uint32_t n_slots, const struct cow_geometry *geometry,
+                            int process_fd, struct cow_sys *sys)
 {
     struct iovec pages[COW_RESET_AT_ONCE], markers[COW_RESET_AT_ONCE];
     size_t n_pages = 0, n_markers = 0;
@@ -187,14 +199,15 @@ static bool let_go_together(struct cow_slot *const *slots, uint32_t n_slots, int
         if (in_window)
             markers[n_markers++] = (struct iovec){slot->base + slot->paved_bytes, in_window};
     }
-    return advise_all(sys, process_fd, pages, n_pages, COW_ADVICE_DISCARD) &&
-           advise_all(sys, process_fd, markers, n_markers, COW_ADVICE_GUARD);
+    return advise_all(sys, process_fd, pages, n_pages, COW_ADVICE_DISCARD, geometry->page_bytes) &&
+           advise_all(sys, process_fd, markers, n_markers, COW_ADVICE_GUARD, geometry->page_bytes);
 }
 
 void cow_reset_many(struct cow_slot *const *slots, uint32_t n_slots, const struct cow_geometry *geometry,
                     const struct cow_cleaning *cleaning, struct cow_sys *sys, int *ret_results)
 {
-    const bool together = cleaning->process_fd >= 0 && let_go_together(slots, n_slots, cleaning->process_fd, sys);
+    const bool together =
+        cleaning->process_fd >= 0 && let_go_together(slots, n_slots, geometry, cleaning->process_fd, sys);
     for (uint32_t i = 0; i < n_slots; i++) {
         struct cow_slot *slot = slots[i];
         if (together) {

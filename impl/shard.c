@@ -6,10 +6,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots)
+int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots, uint32_t warm_slots)
 {
     int result;
-    *shard = (struct cow_shard){.n_buckets = 1, .sys.table = table};
+    *shard = (struct cow_shard){.n_buckets = 1, .warm_slots = warm_slots, .sys.table = table};
     while (shard->n_buckets < n_slots)
         shard->n_buckets *= 2;
     shard->buckets = calloc(shard->n_buckets, sizeof *shard->buckets);
@@ -88,6 +88,7 @@ static struct cow_slot *take(struct cow_shard *shard, struct cow_slot *slot)
     if (slot->state == COW_SLOT_IDLE) {
         bucket_remove(shard, slot);
         shard->idle_bytes -= slot->private_bytes;
+        shard->n_idle--;
     }
     shard->n_queued -= slot->state == COW_SLOT_QUEUED;
     return slot;
@@ -100,7 +101,7 @@ struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image 
     cow_lock(&shard->lock);
     struct cow_slot *slot = find_warm(shard, image, paved_bytes);
     if (!slot)
-        slot = shard->lists[COW_SLOT_BARE].first;
+        slot = shard->lists[shard->n_idle < shard->warm_slots ? COW_SLOT_BARE : COW_SLOT_IDLE].first;
     slot = take(shard, slot);
     cow_unlock(&shard->lock);
     return slot;
@@ -156,6 +157,23 @@ struct cow_slot *cow_shard_take_to_trim(struct cow_shard *shard, uint64_t most_b
     return slot;
 }
 
+uint32_t cow_shard_take_all_to_trim(struct cow_shard *shard, uint64_t most_bytes, struct cow_slot **ret_slots,
+                                    uint32_t n_max)
+{
+    uint32_t n = 0;
+    pthread_mutex_lock(&shard->lock);
+    for (struct cow_slot *slot = shard->lists[COW_SLOT_IDLE].first, *next;
+         slot && n < n_max && shard->idle_bytes > most_bytes; slot = next) {
+        next = slot->next;
+        if (slot->private_bytes == 0)
+            continue;
+        cow_shard_count(&shard->n_flushes_begun);
+        ret_slots[n++] = take(shard, slot);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return n;
+}
+
 bool cow_shard_take_if_dead(struct cow_shard *shard, struct cow_slot *slot)
 {
     cow_lock(&shard->lock);
@@ -181,6 +199,7 @@ void cow_shard_put(struct cow_shard *shard, struct cow_slot *slot)
     if (slot->state == COW_SLOT_IDLE) {
         bucket_insert(shard, slot);
         shard->idle_bytes += slot->private_bytes;
+        shard->n_idle++;
     }
     shard->n_queued += slot->state == COW_SLOT_QUEUED;
     cow_unlock(&shard->lock);

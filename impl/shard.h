@@ -6,7 +6,7 @@
  *      a take and a put, or lost.
  * (D2) An IDLE slot in a list is also in the bucket of its (image, E).
  * (D3) The idle list is ordered by when a slot was put: the longest idle first.
- * (D4) n_queued and idle_bytes are what the lists hold. */
+ * (D4) n_idle, n_queued and idle_bytes are what the lists hold. */
 #ifndef COW_SHARD_H
 #define COW_SHARD_H
 
@@ -21,7 +21,8 @@ struct cow_shard {
     struct cow_slot_list lists[COW_SLOT_RETIRED + 1]; /* by state; the one for LIVE stays empty */
     struct cow_slot **buckets; /* warm slots, most recently put first; those without pages behind the first */
     uint32_t n_buckets;        /* a power of two */
-    uint32_t n_queued;         /* in the list */
+    uint32_t warm_slots;       /* when so many slots are idle, the one idle longest is taken rather than a bare one */
+    uint32_t n_idle, n_queued; /* in the lists */
     uint64_t idle_bytes;       /* private pages that IDLE slots in the list keep */
     struct cow_sys sys;        /* the calls made for this shard's slots */
     /* Relaxed counters, summed when somebody asks. */
@@ -30,10 +31,10 @@ struct cow_shard {
     atomic_uint_fast64_t n_flushes_begun, n_flushes_ended; /* of single slots; the difference is under way */
 };
 
-int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots);
+int cow_shard_init(struct cow_shard *shard, const struct cow_sys_table *table, uint32_t n_slots, uint32_t warm_slots);
 void cow_shard_destroy(struct cow_shard *shard);
 
-/* A slot for this image and E: warm for them, else bare; NULL if there is none. */
+/* A slot for this image and E: warm for them, else bare, or, once warm_slots are idle, the one idle longest; NULL if there is none. */
 struct cow_slot *cow_shard_take(struct cow_shard *shard, const struct cow_image *image, uint64_t paved_bytes);
 /* The one that is idle longest. */
 struct cow_slot *cow_shard_take_idle(struct cow_shard *shard);
@@ -42,6 +43,10 @@ struct cow_slot *cow_shard_take_idle(struct cow_shard *shard);
 uint32_t cow_shard_take_queued(struct cow_shard *shard, struct cow_slot **ret_slots, uint32_t n_max);
 /* An idle slot that keeps pages, if all together keep more than so many bytes: one of those idle longest. */
 struct cow_slot *cow_shard_take_to_trim(struct cow_shard *shard, uint64_t most_bytes);
+/* Some such slots, the longest idle first, and how many: without them, and if there is room for all, no more is kept than that. The
+ * same holds of them as of the queue. */
+uint32_t cow_shard_take_all_to_trim(struct cow_shard *shard, uint64_t most_bytes, struct cow_slot **ret_slots,
+                                    uint32_t n_max);
 struct cow_slot *cow_shard_take_retired(struct cow_shard *shard);
 /* Takes this slot if it is idle and its image is dead. Until cow_shard_end_flush() it is a free slot that is only not in its
  * list for a moment. */

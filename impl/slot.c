@@ -153,25 +153,25 @@ int cow_slot_strip(struct cow_slot *slot, const struct cow_geometry *geometry, s
 
 #ifdef COW_HOSTILE
 /* Slack is unspecified: let it be as bad as it can. */
-static void spoil_slack(const struct cow_slot *slot, uint64_t accessible_bytes)
+static void spoil_slack(const struct cow_slot *slot, uint64_t slack_end)
 {
-    memset(slot->base + slot->length_bytes, 0xdb, accessible_bytes - slot->length_bytes);
+    memset(slot->base + slot->length_bytes, 0xdb, slack_end - slot->length_bytes);
 }
 #else
-static void spoil_slack(const struct cow_slot *slot, uint64_t accessible_bytes)
+static void spoil_slack(const struct cow_slot *slot, uint64_t slack_end)
 {
     (void)slot;
-    (void)accessible_bytes;
+    (void)slack_end;
 }
 #endif
 
 static void publish_length(struct cow_slot *slot, const struct cow_geometry *geometry, uint64_t length_bytes)
 {
-    const uint64_t accessible_bytes = cow_round_up(length_bytes, geometry->page_bytes);
+    const uint64_t accessible_bytes = cow_geometry_accessible(geometry, length_bytes);
     slot->length_bytes = length_bytes;
     COW_DEBUG_CHECK(accessible_bytes == slot->paved_bytes + slot->extension_bytes); /* (S2) */
     atomic_store_explicit(&slot->accessible_bytes, accessible_bytes, memory_order_relaxed);
-    spoil_slack(slot, accessible_bytes);
+    spoil_slack(slot, cow_round_up(length_bytes, geometry->page_bytes));
 }
 
 void cow_slot_lend(struct cow_slot *slot, const struct cow_geometry *geometry, const struct cow_instance_config *config,
@@ -193,16 +193,16 @@ int cow_slot_grow(struct cow_slot *slot, const struct cow_geometry *geometry, st
     if (delta_bytes > slot->max_bytes - old_bytes) /* max is at least the length: no sum that could overflow */
         return COW_LIMIT;
     const uint64_t new_bytes = old_bytes + delta_bytes;
-    const uint64_t old_accessible = cow_round_up(old_bytes, geometry->page_bytes);
-    const uint64_t new_accessible = cow_round_up(new_bytes, geometry->page_bytes);
+    const uint64_t slack_end = cow_round_up(old_bytes, geometry->page_bytes);
+    const uint64_t extension_bytes = cow_geometry_accessible(geometry, new_bytes) - slot->paved_bytes;
     bool is_torn = false;
-    const int result = cow_growth_open(slot, geometry, sys, new_accessible - slot->paved_bytes, &is_torn);
+    const int result = cow_growth_open(slot, geometry, sys, extension_bytes, &is_torn);
     if (is_torn)
         cow_slot_retire(slot, geometry, sys);
     if (result)
         return result;
     /* The slack becomes visible: nothing that was scribbled there may (memory.grow gives zeros). */
-    const uint64_t zero_end = new_bytes < old_accessible ? new_bytes : old_accessible;
+    const uint64_t zero_end = new_bytes < slack_end ? new_bytes : slack_end;
     memset(slot->base + old_bytes, 0, zero_end - old_bytes);
     publish_length(slot, geometry, new_bytes);
     return 0;

@@ -84,10 +84,22 @@ void ref_image_free(struct ref_image *image)
 
 static void put_initial_bytes(struct ref_memory *memory)
 {
-    memory->length_bytes = memory->initial_bytes;
+    memory->length_bytes = memory->kept_bytes = memory->initial_bytes;
     memory->bytes = allocate(memory->initial_bytes);
     if (memory->image)
         memcpy(memory->bytes, memory->image->bytes, memory->image->extent_bytes);
+}
+
+/* New ones are zero. */
+static void keep(struct ref_memory *memory, uint64_t n_bytes)
+{
+    if (n_bytes <= memory->kept_bytes)
+        return;
+    uint8_t *bytes = allocate(n_bytes);
+    memcpy(bytes, memory->bytes, memory->kept_bytes);
+    free(memory->bytes);
+    memory->bytes = bytes;
+    memory->kept_bytes = n_bytes;
 }
 
 int ref_instantiate(struct ref_pool *pool, const struct ref_image *image, uint64_t initial_bytes, uint64_t max_bytes,
@@ -117,12 +129,12 @@ int ref_grow(struct ref_memory *memory, uint64_t delta_bytes, uint64_t *ret_old_
         return COW_UNALIGNED;
     if (delta_bytes > memory->max_bytes - memory->length_bytes)
         return COW_LIMIT;
-    uint8_t *bytes = allocate(memory->length_bytes + delta_bytes);
-    memcpy(bytes, memory->bytes, memory->length_bytes);
-    free(memory->bytes);
-    memory->bytes = bytes;
+    const uint64_t new_bytes = memory->length_bytes + delta_bytes, slack_end = ref_slack_end_bytes(memory);
+    const uint64_t zero_end = new_bytes < slack_end ? new_bytes : slack_end;
+    keep(memory, new_bytes);
+    memset(memory->bytes + memory->length_bytes, 0, zero_end - memory->length_bytes);
     *ret_old_bytes = memory->length_bytes;
-    memory->length_bytes += delta_bytes;
+    memory->length_bytes = new_bytes;
     return COW_OK;
 }
 
@@ -147,9 +159,27 @@ int ref_release(struct ref_memory *memory)
 
 /* ---- accesses ---- */
 
+uint64_t ref_accessible_of(const struct ref_pool *pool, uint64_t length_bytes)
+{
+    return round_up(pool->bounds_in_software ? pool->max_bytes : length_bytes, pool->page_bytes);
+}
+
 uint64_t ref_accessible_bytes(const struct ref_memory *memory)
 {
+    return ref_accessible_of(memory->pool, memory->length_bytes);
+}
+
+uint64_t ref_slack_end_bytes(const struct ref_memory *memory)
+{
     return round_up(memory->length_bytes, memory->pool->page_bytes);
+}
+
+void ref_scribble(struct ref_memory *memory, uint64_t offset, const uint8_t *bytes, uint64_t n_bytes)
+{
+    const uint64_t end = offset + n_bytes, kept_end = memory->pool->bounds_in_software ? end : memory->length_bytes;
+    keep(memory, kept_end);
+    if (offset < kept_end)
+        memcpy(memory->bytes + offset, bytes, (end < kept_end ? end : kept_end) - offset);
 }
 
 enum ref_access ref_access(const struct ref_memory *memory, int64_t offset, uint64_t width, int64_t *ret_trap_offset)

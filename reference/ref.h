@@ -3,11 +3,14 @@
  * refusals and the shape of a data segment, and makes no system call. Slow and obvious on purpose: when the pool and the model
  * disagree, a reader must be able to believe the model at first sight.
  *
- * It does not model where a memory is, nor the content of slack; it does model where an access traps. */
+ * It does not model where a memory is, nor the content of slack; it does model where an access traps, and, where bounds are checked in
+ * software, what somebody who does not check them leaves above the length. */
 #ifndef REF_H
 #define REF_H
 
 #include "cowpool.h"
+
+#include <stdbool.h>
 
 struct ref_pool {
     uint32_t n_slots;
@@ -15,7 +18,8 @@ struct ref_pool {
     uint64_t max_bytes;
     uint64_t unit_bytes;
     uint64_t join_bytes;
-    uint64_t page_bytes; /* the host's: it decides where the hardware can trap */
+    uint64_t page_bytes;     /* the host's: it decides where the hardware can trap */
+    bool bounds_in_software; /* then the hardware traps behind the largest memory only, whatever the length */
 };
 
 struct ref_image {
@@ -30,7 +34,8 @@ struct ref_memory {
     struct ref_pool *pool;
     const struct ref_image *image; /* or NULL; must outlive the memory */
     uint64_t initial_bytes, length_bytes, max_bytes;
-    uint8_t *bytes; /* length_bytes of them */
+    uint64_t kept_bytes; /* at least length_bytes; above them, what was scribbled there */
+    uint8_t *bytes;      /* kept_bytes of them */
 };
 
 /* All functions: COW_OK or a refusal, as cowpool.h says of the pool. A NULL memory is a stale handle. Out of heap aborts. */
@@ -45,6 +50,14 @@ int ref_reset(struct ref_memory *memory);
 int ref_release(struct ref_memory *memory);
 
 uint64_t ref_accessible_bytes(const struct ref_memory *memory);
+/* The same of any memory of this length. */
+uint64_t ref_accessible_of(const struct ref_pool *pool, uint64_t length_bytes);
+/* Where the slack ends that begins at the length: no further than the host page. */
+uint64_t ref_slack_end_bytes(const struct ref_memory *memory);
+
+/* Host code writes to what is accessible, without a look at the length. What it writes above the length is lost with bounds in
+ * hardware (it is slack), and stays with bounds in software. */
+void ref_scribble(struct ref_memory *memory, uint64_t offset, const uint8_t *bytes, uint64_t n_bytes);
 
 /* What a guest access of width bytes at an offset from the memory's base does. */
 enum ref_access { REF_ACCESS_OK, REF_ACCESS_REFUSED, REF_ACCESS_TRAP };

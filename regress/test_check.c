@@ -167,8 +167,9 @@ static void test_check__lists(void)
     static const char warm[] = "(D2) idle slots and warm slots are not the same";
     open_world();
     struct cow_slot_list *lists = w.shard->lists;
-    EXPECT_BROKEN("(D4) a shard miscounts what waits, or what idle slots keep", w.shard->n_queued, 1);
-    EXPECT_BROKEN("(D4) a shard miscounts what waits, or what idle slots keep", w.shard->idle_bytes, w.page);
+    EXPECT_BROKEN("(D4) a shard miscounts what is idle or waits, or what idle slots keep", w.shard->n_idle, 0);
+    EXPECT_BROKEN("(D4) a shard miscounts what is idle or waits, or what idle slots keep", w.shard->n_queued, 1);
+    EXPECT_BROKEN("(D4) a shard miscounts what is idle or waits, or what idle slots keep", w.shard->idle_bytes, w.page);
     EXPECT_BROKEN("(P1) a slot is in the list of another shard", lists[COW_SLOT_BARE].first, &w.pool->slots[3]);
     EXPECT_BROKEN(other, w.bare->state, COW_SLOT_RETIRED);
     EXPECT_BROKEN(other, w.bare->lost, true);

@@ -20,19 +20,22 @@ ends_alike_in() {
     it=$(hash "$1" "$2" "${plain[@]}")
     [[ -n $it && $it == "$first" ]] && return
     for program in "${plain[@]}"; do
-        [[ $(hash "$1" "$2" "$program") == "$(hash truncate discard "$program")" ]] || echo "another state: $program"
+        [[ $(hash "$1" "$2" "$program") == "$(hash "$like" discard "$program")" ]] || echo "another state: $program"
     done
     return 1
 }
 
 check "there are programs in which the mode may not show" test "${#plain[@]}" -gt 100
-first=$(hash truncate discard "${plain[@]}")
-for growth in truncate protect guard; do
+for growth in truncate protect guard software; do
+    # With bounds in software accesses between the length and the slot's end are refused, not trapped: that shows.
+    like=truncate
+    [[ $growth != software ]] || like=software
+    first=$(hash "$like" discard "${plain[@]}")
     for reset in discard copyback deferred adaptive; do
         if printf 'cowpool-ops 1\npool growth=%s reset=%s\n' "$growth" "$reset" >"$dir/empty.ops" &&
             "$lockstep" run "$dir/empty.ops" >"$dir/told" 2>&1; then
             check "all agree with growth=$growth reset=$reset" agree_in "$growth" "$reset"
-            check "and end as with truncate and discard" ends_alike_in "$growth" "$reset"
+            check "and end as with $like and discard" ends_alike_in "$growth" "$reset"
         else
             echo "not here: growth=$growth reset=$reset: $(tail -n 1 "$dir/told")"
         fi

@@ -76,6 +76,67 @@ static void test_oracles__a_slot_that_is_lent_while_it_waits_is_seen(void)
                  "divergence: placement instantiate queued", 3);
 }
 
+/* One that nobody has used yet, where as many are warm as may be. */
+static int takes_a_bare_one(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory)
+{
+    const int result = truth->memory(subject, handle, ret_memory);
+    if (result == COW_OK && is_lying() && ret_memory->length_bytes == 2 * lying_page())
+        ret_memory->slot = 1;
+    return result;
+}
+
+static void test_oracles__a_bare_slot_lent_where_enough_are_warm_is_seen(void)
+{
+    liar.memory = takes_a_bare_one;
+    lying_expect("cowpool-ops 1\npool slots=2 max=4P warm=1 probe=none observe=final sweep=no\n"
+                 "flush\ninstantiate i0 none initial=1P\nrelease i0\ninstantiate i0 none initial=2P",
+                 "divergence: placement instantiate idle", 3);
+}
+
+/* ---- a trim ---- */
+
+static bool has_trimmed;
+
+static int leaves_all_pages(struct rig_subject *subject)
+{
+    has_trimmed = is_lying();
+    return has_trimmed ? truth->flush(subject) : truth->trim(subject);
+}
+
+static int counts_a_trim(struct rig_subject *subject, struct cow_stats *ret_stats)
+{
+    const int result = truth->stats(subject, ret_stats);
+    ret_stats->n_trims += has_trimmed;
+    return result;
+}
+
+static void test_oracles__pages_that_a_trim_leaves_are_seen(void)
+{
+    has_trimmed = false;
+    liar.trim = leaves_all_pages;
+    liar.stats = counts_a_trim;
+    liar.calls = NULL; /* of which there are fewer */
+    lying_expect("cowpool-ops 1\npool slots=1 max=4P reset=copyback probe=none observe=final kernel=each sweep=no\n"
+                 "instantiate i0 none initial=2P\nfill i0 0 to=end\nrelease i0\nflush\nflush trim",
+                 "divergence: resident flush initial", 4);
+}
+
+/* ---- bounds in software ---- */
+
+static int64_t reads_a_page_further(struct rig_subject *subject, uint64_t handle, uint64_t offset,
+                                    uint64_t length_bytes, int fd)
+{
+    return truth->host_read(subject, handle, offset + (is_lying() ? lying_page() : 0), length_bytes, fd);
+}
+
+static void test_oracles__what_the_kernel_reads_above_the_length_is_compared(void)
+{
+    liar.host_read = reads_a_page_further;
+    lying_expect("cowpool-ops 1\npool slots=1 max=4P growth=software probe=none observe=final sweep=no\n"
+                 "instantiate i0 none initial=1P\nscribble i0 2P len=8\nflush\nhostread i0 2P len=8",
+                 "divergence: host hostread bytes", 3);
+}
+
 /* ---- what was only shut ---- */
 
 static struct cow_memory grown;
@@ -154,6 +215,9 @@ int main(void)
     lying_begin(&rig_subject_pool);
     RUN(test_oracles__pages_that_were_not_copied_over_are_seen);
     RUN(test_oracles__a_slot_that_is_lent_while_it_waits_is_seen);
+    RUN(test_oracles__a_bare_slot_lent_where_enough_are_warm_is_seen);
+    RUN(test_oracles__pages_that_a_trim_leaves_are_seen);
+    RUN(test_oracles__what_the_kernel_reads_above_the_length_is_compared);
     RUN(test_oracles__a_page_that_stays_behind_the_end_is_seen);
     RUN(test_oracles__access_behind_the_initial_length_is_seen);
     RUN(test_oracles__a_file_of_the_pool_that_nobody_knows_of_is_seen);

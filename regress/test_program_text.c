@@ -282,7 +282,7 @@ static void test_text__operation_errors_are_reported(void)
     check_error(HEAD "flush -> fine\n", 2, 10,
                 "expected 'ok', 'ok=', 'trap', 'refused', 'stale', 'error' or 'noop', found 'fine'");
     check_error(HEAD "flush -> error enomem\n", 2, 16, "expected the name of an errno, found 'enomem'");
-    check_error(HEAD "flush -> ok ok\n", 2, 13, "expected the end of the line after: flush, found 'ok'");
+    check_error(HEAD "flush -> ok ok\n", 2, 13, "expected the end of the line after: flush [trim], found 'ok'");
     check_error(HEAD "reset i0 i1\n", 2, 10, "expected '->' or the end of the line after: reset ref, found 'i1'");
     check_error(HEAD "@8 flush\n", 2, 2, "the number is too large: at most 7 here");
     check_error(HEAD "fault open nth=1 lie\n", 2, 7, "expected a kernel call, found 'open'");
@@ -302,8 +302,12 @@ static void test_text__an_operation_that_is_not_enabled_is_reported(void)
 static void test_text__what_is_not_built_is_named(void)
 {
     static const char *const cases[][2] = {
-        {"pool lanes=2", "lanes"},          {"@1 flush", "lanes"},   {"pool resident=1", "resident= other than 2P"},
-        {"pool queue=4", "queue= above 3"}, {"pool warm=1", "warm"}, {"schedule 0", "schedule"},
+        {"pool lanes=2", "lanes"},
+        {"@1 flush", "lanes"},
+        {"pool resident=1", "resident= other than 2P"},
+        {"pool queue=4", "queue= above 3"},
+        {"pool warm=2", "warm= above 1"},
+        {"schedule 0", "schedule"},
     };
     char source[100];
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -2,6 +2,7 @@
 /* Slots that wait to be cleaned together, and what idle slots may keep. */
 #include "reset_world.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- the queue ---- */
@@ -209,6 +210,147 @@ static void test_queue__pages_that_every_lease_writes_to_are_kept(void)
     CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
+/* ---- giving memory back, and which slot is lent ---- */
+
+static int is_resident(const uint8_t *at)
+{
+    uint8_t is_present = 2;
+    CHECK_EQ(mincore((void *)(uintptr_t)at, page, &is_present), 0);
+    return is_present & 1;
+}
+
+static void test_queue__a_trim_leaves_what_may_be_kept_with_those_idle_last(void)
+{
+    static const enum cow_reset resets[] = {COW_RESET_COPYBACK, COW_RESET_ADAPTIVE};
+    for (int i = 0; i < 2; i++) {
+        struct cow_instance instances[4];
+        begin_kernel();
+        struct cow_pool *pool = make(COW_GROWTH_PROTECT, resets[i], 4, 0);
+        lend_all(pool, instances, 4);
+        const uint8_t *bases[4];
+        for (int k = 0; k < 4; k++) {
+            const struct cow_memory memory = fixture_memory(pool, instances[k]);
+            dirty(&memory);
+            bases[k] = memory.base;
+            CHECK_EQ(cow_instance_release(pool, instances[k]), COW_OK);
+        }
+        CHECK_EQ(fixture_stats(pool).idle_bytes, 16 * page);
+        CHECK_EQ(cow_pool_trim(pool, 9 * page),
+                 COW_OK); /* two slots too many; the one that was released first is the longest idle */
+        CHECK_EQ(fixture_stats(pool).idle_bytes, 8 * page);
+        CHECK_EQ(fixture_stats(pool).n_trims, 2);
+        CHECK_EQ(fixture_stats(pool).n_queued, 0);
+        for (int k = 0; k < 4; k++)
+            CHECK_EQ(is_resident(bases[k]), k >= 2);
+        CHECK_EQ(cow_pool_trim(pool, 8 * page), COW_OK);
+        CHECK_EQ(fixture_stats(pool).n_trims, 2);
+        CHECK_EQ(cow_pool_trim(pool, 0), COW_OK);
+        CHECK_EQ(fixture_stats(pool).idle_bytes, 0);
+        CHECK_EQ(is_resident(bases[3]), 0);
+        CHECK(cow_pool_check(pool) == NULL);
+        lend_all(pool, instances, 4);
+        CHECK_EQ(fixture_stats(pool).n_warm, 4);
+        for (int k = 0; k < 4; k++)
+            CHECK_EQ(cow_instance_release(pool, instances[k]), COW_OK);
+        CHECK_EQ(cow_pool_close(pool), COW_OK);
+    }
+}
+
+static void test_queue__what_cannot_be_trimmed_is_retired(void)
+{
+    struct cow_instance instances[2];
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_COPYBACK, 2, 0);
+    lend_all(pool, instances, 2);
+    for (int k = 0; k < 2; k++) {
+        const struct cow_memory memory = fixture_memory(pool, instances[k]);
+        dirty(&memory);
+        CHECK_EQ(cow_instance_release(pool, instances[k]), COW_OK);
+    }
+    kernel.discard_error = -EIO;
+    CHECK_EQ(cow_pool_trim(pool, 0), -EIO);
+    kernel.discard_error = 0;
+    CHECK_EQ(fixture_stats(pool).n_retired, 2);
+    CHECK_EQ(fixture_stats(pool).idle_bytes, 0);
+    CHECK(cow_pool_check(pool) == NULL);
+    cycle(pool, NULL, page, page);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+/* More bytes than the kernel looks at in one call (2 GiB less a host page) are let go all the same, and together where they can be. */
+static void test_queue__slots_too_large_for_one_call_are_cleaned_by_few(void)
+{
+    enum { GIB = 1 << 30 };
+    const uint64_t sizes[] = {GIB, GIB, GIB, UINT64_C(3) * GIB, GIB / 2};
+    struct cow_instance instances[5];
+    uint8_t *bases[5];
+    begin_kernel();
+    const struct cow_pool_config config = {.n_slots = 5,
+                                           .max_bytes = COW_MAX_MEMORY_BYTES,
+                                           .growth = COW_GROWTH_PROTECT,
+                                           .reset = COW_RESET_DEFERRED,
+                                           .queue_slots = 5,
+                                           .sys = &kernel.table};
+    struct cow_pool *pool = NULL;
+    const int result = cow_pool_create(&config, &pool);
+    if (result == -ENOMEM)
+        CHECK_SKIP("no address space for 20 GiB");
+    CHECK_EQ(result, COW_OK);
+    for (int i = 0; i < 5; i++) {
+        if (fixture_lend(pool, NULL, sizes[i], sizes[i], &instances[i]) == -ENOMEM)
+            CHECK_SKIP("no commit charge for some GiB");
+        bases[i] = fixture_memory(pool, instances[i]).base;
+        bases[i][0] = bases[i][sizes[i] - 1] = 0xee;
+    }
+    const uint64_t n_calls = fixture_stats(pool).n_calls[COW_CALL_PROCESS_MADVISE],
+                   n_singles = fixture_stats(pool).n_calls[COW_CALL_MADVISE];
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
+    CHECK_EQ(fixture_stats(pool).n_queued, 0);
+    for (int i = 0; i < 5; i++)
+        CHECK(bases[i][0] == 0 && bases[i][sizes[i] - 1] == 0);
+    CHECK_EQ(fixture_stats(pool).n_calls[COW_CALL_PROCESS_MADVISE] - n_calls,
+             4); /* 1, 1, 1, and 0.5 GiB behind the long one */
+    CHECK_EQ(fixture_stats(pool).n_calls[COW_CALL_MADVISE] - n_singles, 1);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
+static uint32_t slot_lent_for(struct cow_pool *pool, uint64_t n_pages, struct cow_instance *ret_instance)
+{
+    CHECK_EQ(fixture_lend(pool, NULL, n_pages * page, n_pages * page, ret_instance), COW_OK);
+    return fixture_memory(pool, *ret_instance).slot;
+}
+
+static void test_queue__once_enough_are_warm_the_one_idle_longest_is_taken(void)
+{
+    for (uint32_t n_shards = 1; n_shards <= 2; n_shards++) {
+        struct cow_instance instances[3], other;
+        const struct cow_pool_config config = {
+            FOUNDING_MODES,      .n_slots = 12, .max_bytes = 20 * page, .guard_bytes = page, .warm_slots = 2 * n_shards,
+            .n_shards = n_shards};
+        struct cow_pool *pool = NULL;
+        CHECK_EQ(cow_pool_create(&config, &pool), COW_OK);
+        uint32_t slots[3];
+        for (uint32_t i = 0; i < 2; i++)
+            slots[i] = slot_lent_for(pool, 1 + i, &instances[i]);
+        for (int i = 0; i < 2; i++)
+            CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
+        slots[2] = slot_lent_for(pool, 9, &other); /* two are idle: the first */
+        CHECK_EQ(slots[2], slots[0]);
+        CHECK(slot_lent_for(pool, 10, &instances[2]) != slots[1]); /* one is: a new one */
+        CHECK_EQ(cow_instance_release(pool, other), COW_OK);
+        CHECK_EQ(slot_lent_for(pool, 2, &other), slots[1]); /* warm */
+        CHECK_EQ(fixture_stats(pool).n_warm, 1);
+        CHECK_EQ(cow_instance_release(pool, other), COW_OK);
+        CHECK_EQ(cow_instance_release(pool, instances[2]), COW_OK);
+        CHECK(cow_pool_check(pool) == NULL);
+        CHECK_EQ(cow_pool_close(pool), COW_OK);
+    }
+    const struct cow_pool_config too_many = {.n_slots = 1, .warm_slots = COW_MAX_SLOTS + 1};
+    struct cow_pool *pool = NULL;
+    CHECK_EQ(cow_pool_create(&too_many, &pool), COW_CONFIG);
+}
+
 int main(void)
 {
     page = fixture_page();
@@ -221,5 +363,9 @@ int main(void)
     RUN(test_queue__pages_that_nobody_needs_are_let_go_one_by_one_or_never);
     RUN(test_queue__idle_slots_count_every_page_that_they_keep);
     RUN(test_queue__pages_that_every_lease_writes_to_are_kept);
+    RUN(test_queue__a_trim_leaves_what_may_be_kept_with_those_idle_last);
+    RUN(test_queue__what_cannot_be_trimmed_is_retired);
+    RUN(test_queue__slots_too_large_for_one_call_are_cleaned_by_few);
+    RUN(test_queue__once_enough_are_warm_the_one_idle_longest_is_taken);
     return 0;
 }

@@ -43,6 +43,7 @@ static void test_reset__two_warm_cycles_make_these_calls(void)
 #define TRUNCATE COW_GROWTH_TRUNCATE
 #define PROTECT COW_GROWTH_PROTECT
 #define GUARD COW_GROWTH_GUARD
+#define SOFTWARE COW_GROWTH_SOFTWARE
 #define DISCARD COW_RESET_DISCARD
 #define COPYBACK COW_RESET_COPYBACK
 #define DEFERRED COW_RESET_DEFERRED
@@ -62,6 +63,8 @@ static void test_reset__two_warm_cycles_make_these_calls(void)
         {GUARD, DEFERRED, 4, 0, 0, 1, 0, 0, 0},    {GUARD, DEFERRED, 4, 2, 2, 2, 0, 0, 0},
         {GUARD, DEFERRED, 4, 5, 2, 2, 4, 0, 0},    {GUARD, ADAPTIVE, 4, 0, 0, 0, 0, 0, 2},
         {GUARD, ADAPTIVE, 4, 2, 2, 2, 0, 0, 2},    {GUARD, ADAPTIVE, 2, 0, 0, 0, 0, 0, 0},
+        {SOFTWARE, DISCARD, 4, 2, 2, 0, 0, 0, 0},  {SOFTWARE, COPYBACK, 4, 2, 0, 0, 0, 0, 2},
+        {SOFTWARE, DEFERRED, 4, 2, 0, 1, 0, 0, 0}, {SOFTWARE, ADAPTIVE, 2, 9, 0, 0, 0, 0, 2},
     };
     begin_kernel();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

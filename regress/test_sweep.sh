@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 # lockstep sweep: over all programs that are kept, whichever kernel call fails, pool and model agree (in the slower builds, over the
-# edges); over the edges in three of the other ways to grow and reset, too. A pool that takes a failed reset for a reset (B7) is found
+# edges); over the edges in four of the other ways to grow and reset, too. A pool that takes a failed reset for a reset (B7) is found
 # with a program that has no fault in it, and what is written down shows the same by itself.
 set -euo pipefail
 . "$(dirname "$0")/harness.sh"
@@ -63,7 +63,7 @@ check "every program agrees, whichever call fails" all_agree
 tail -n 1 "$dir/stdout"
 if [[ ${swept[0]} == corpus ]]; then
     swept=(corpus/edges)
-    for modes in "guard adaptive" "protect deferred" "truncate copyback"; do
+    for modes in "guard adaptive" "protect deferred" "truncate copyback" "software adaptive"; do
         check "so do the edges with growth=${modes% *} reset=${modes#* }" \
             all_agree --set "growth=${modes% *}" --set "reset=${modes#* }"
         tail -n 1 "$dir/stdout"

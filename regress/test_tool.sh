@@ -95,8 +95,8 @@ check "an empty file is an empty program" run 0 run nothing.bin
 program lanes.ops 'instantiate i0 none\nschedule 0 1\n'
 check "an operation that is not built is refused by its name" refuses "lanes.ops: uses schedule, which is not built yet" run lanes.ops
 check "and has no binary form" refuses "lanes.ops: 'schedule' is not built yet" asm lanes.ops -o out.bin
-program guard.ops "pool warm=1\n"
-check "so is a mode that is not built" refuses "uses warm, which is not built yet" run guard.ops
+program guard.ops "pool warm=2\n"
+check "so is a mode that is not built" refuses "uses warm= above 1, which is not built yet" run guard.ops
 program old.ops 'instantiate i0 none\n# why\ngrow i0 +1P -> ok=9P\n'
 check "an expectation out of date is file:line and what the model says" refuses \
     "old.ops:4: the expectation of operation 1 is out of date: the model says 'ok=2P'" run old.ops

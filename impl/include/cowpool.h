@@ -16,8 +16,10 @@
  * Units.   Every size is in bytes, in a uint64_t, and named `_bytes`. "Page" alone never appears: a host page is
  *          what the kernel maps (4, 16 or 64 KiB), the unit of a memory's length is cow_pool_config.unit_bytes.
  *          length      what the guest may use (memory.size times the Wasm page size)
- *          accessible  length rounded up to host pages: what the hardware lets the guest touch
- *          slack       [length, accessible): writable, content unspecified, zeroed before a grow makes it visible
+ *          accessible  length rounded up to host pages: what the hardware lets the guest touch (with growth software:
+ *                      the pool's max_bytes rounded up)
+ *          slack       from the length to the end of its host page: writable, content unspecified, zeroed before a grow
+ *                      makes it visible
  *
  * Results. Functions return 0, or a positive enum cow_refusal (the caller asked for something that the contract
  *          forbids; nothing was changed), or a negative -errno from the kernel, passed on unchanged. `ret_`
@@ -97,6 +99,10 @@ enum cow_growth {
     COW_GROWTH_PROTECT,  /* it is reserved, and made accessible by one mprotect */
     COW_GROWTH_GUARD,    /* it is mapped, under guard markers that growth takes away (Linux 6.13), for the first
                             COW_GUARD_WINDOW_BYTES; what lies further is as with PROTECT */
+    COW_GROWTH_SOFTWARE, /* for engines that check every access against the length themselves, and for nobody else: all
+                            of max_bytes stays readable and writable, whatever the length, and growth makes no kernel call. What is
+                            above the length is zero at the begin of a lease, and no lease sees what another wrote there. Only in
+                            the same lease: bytes that the engine let somebody write past the slack are still there after a grow */
 };
 
 /* How a slot becomes equal to its image again. */
@@ -143,6 +149,10 @@ struct cow_pool_config {
     uint32_t
         queue_slots; /* deferred, adaptive: how many slots of a shard may wait until they are cleaned together, which the
                                   release that fills the queue does for all of them; 0 means COW_QUEUE_SLOTS */
+    uint32_t
+        warm_slots; /* how many idle slots may go on mapping what they map while there are slots that map nothing: an instance that
+                                  finds no warm slot takes the one idle longest if there are as many as that, else one that maps
+                                  nothing. Divided among the shards, rounded up. 0: any number */
     uint64_t
         resident_bytes; /* adaptive: what idle slots may keep in private pages, all together; 0 means COW_RESIDENT_BYTES.
                                   Divided among the shards */
@@ -160,7 +170,7 @@ struct cow_pool_config {
  * -EMFILE or -ENFILE (descriptors); -ENOMEM (address space, RLIMIT_AS, mappings or heap); any other errno of mmap(2),
  * memfd_create(2), madvise(2). After a failure nothing is left behind. Linear in n_slots.
  * Environment: under strict overcommit (vm.overcommit_memory = 2) creation needs no commit charge, instantiate
- * charges the initial length, which an idle slot keeps until it is taken for something else (growth protect charges what has grown, guard the window too); under mlockall(2),
+ * charges the initial length, which an idle slot keeps until it is taken for something else (growth protect charges what has grown, guard the window too, software all of max_bytes); under mlockall(2),
  * before or after, resets use MADV_DONTNEED_LOCKED (Linux 5.18; older kernels: the reset fails with -EINVAL and the
  * slot is retired); a slot takes at most COW_IMAGE_MAX_RUNS * 2 + 3 mappings of vm.max_map_count, and each shard one
  * that it gives up rather than lose a slot; a process that is not dumpable loses nothing; under a limit on file sizes
@@ -305,9 +315,9 @@ struct cow_memory {
 };
 
 /* Lends a slot: its memory equals the image, then zero, up to initial_bytes (core specification 4.5.4 "Instantiation").
- * Within the hinted shard prefers an idle slot that already maps this image at this initial length (no kernel call), then
- * one that maps nothing, then the one idle longest; then the other shards in turn, each likewise; slots retired by an
- * error only when no other is left in any.
+ * Within the hinted shard prefers an idle slot that already maps this image at this initial length (with growth software: at any; no
+ * kernel call), then one that maps nothing, then the one idle longest (the other way round once warm_slots are idle); then the other
+ * shards in turn, each likewise; slots retired by an error only when no other is left in any.
  * Returns 0; the first that applies of COW_FORKED, COW_FOREIGN, COW_LENGTH, COW_UNALIGNED, COW_IMAGE_LONGER, COW_FULL; or an
  * errno of mmap(2), madvise(2), ftruncate(2): the slot that could not be made ready is retired (or, short of mappings, is as it
  * was), nothing else has changed. */
@@ -343,6 +353,12 @@ int cow_instance_taint_io(struct cow_pool *pool, struct cow_instance instance);
 /* Cleans the slots that wait for it, and takes dead images out of idle slots, now. Returns 0, COW_FORKED, or the first errno of mmap(2) (the slot concerned is
  * retired; the others have been done). Linear in the slots. */
 int cow_pool_flush(struct cow_pool *pool);
+
+/* Gives memory back: cow_pool_flush(), then idle slots let go of their private pages, the longest idle first, until all together keep at
+ * most keep_bytes, which are divided among the shards. Keeps the pool usable: they are as warm as before, with new page faults.
+ * Returns 0, COW_FORKED, or the first errno of what cow_pool_flush() and a reset call (the slot concerned is retired; the others
+ * have been done). */
+int cow_pool_trim(struct cow_pool *pool, uint64_t keep_bytes);
 
 /* ---- faults ---------------------------------------------------------------------------------------------- */
 
@@ -419,7 +435,7 @@ struct cow_stats {
         n_fell_back; /* they were let go where they should have been copied: after taint_io, of an image over a file that the
                              caller vouches for, or since page tables cannot be scanned */
     uint64_t n_deferred; /* releases after which the slot had to wait to be cleaned */
-    uint64_t n_trims;    /* idle slots that gave up pages because all kept too many */
+    uint64_t n_trims;    /* idle slots that gave up pages because all kept too many, or for cow_pool_trim() */
     uint64_t n_queued;   /* slots that wait now */
     uint64_t idle_bytes; /* in private pages that idle slots keep now */
     uint64_t n_calls[COW_N_CALLS];
