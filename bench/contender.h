@@ -92,7 +92,7 @@ extern const size_t bench_n_contenders;
 const char *bench_why(const char *what);
 const char *bench_why_result(const char *what, int result);
 
-extern const struct bench_peer bench_floor, bench_pool, bench_pool_in_place, bench_truncate, bench_protect, bench_scan,
-    bench_uffd, bench_malloc, bench_mmap, bench_wasmtime;
+extern const struct bench_peer bench_floor, bench_pool, bench_pool_in_place, bench_pool_software, bench_truncate,
+    bench_protect, bench_scan, bench_uffd, bench_malloc, bench_mmap, bench_wasmtime;
 
 #endif

@@ -23,7 +23,12 @@ const char *bench_why_result(const char *what, int result)
     return words;
 }
 
-enum { TRUNCATE = COW_GROWTH_TRUNCATE, PROTECT = COW_GROWTH_PROTECT, GUARD = COW_GROWTH_GUARD };
+enum {
+    TRUNCATE = COW_GROWTH_TRUNCATE,
+    PROTECT = COW_GROWTH_PROTECT,
+    GUARD = COW_GROWTH_GUARD,
+    SOFTWARE = COW_GROWTH_SOFTWARE
+};
 enum {
     DISCARD = COW_RESET_DISCARD,
     COPYBACK = COW_RESET_COPYBACK,
@@ -48,6 +53,7 @@ const struct bench_contender bench_contenders[] = {
     {"cowpool guard+copyback", &bench_pool, {GUARD, COPYBACK}, BENCH_POOL, NULL},
     {"cowpool guard+deferred", &bench_pool, {GUARD, DEFERRED}, BENCH_POOL, NULL},
     {"cowpool guard+adaptive", &bench_pool, {GUARD, ADAPTIVE}, BENCH_POOL, NULL},
+    {"cowpool software+adaptive", &bench_pool_software, {SOFTWARE, ADAPTIVE}, BENCH_POOL, NULL},
     {"madvise+ftruncate", &bench_truncate, {0}, BENCH_PEER, NULL},
     {"madvise+mprotect", &bench_protect, {0}, BENCH_PEER, NULL},
     {"madvise+mprotect keep=64K", &bench_protect, {64}, BENCH_PEER, NULL},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* cowpool, through its public header. variant: its modes of growth and reset. bench_pool gives the instance back each time,
- * bench_pool_in_place resets it and goes on with it. */
+ * bench_pool_in_place resets it and goes on with it; bench_pool_software is for engines that check bounds themselves: its slots are as large
+ * as the largest memory, not 4 GiB. */
 #include "contender.h"
 
 #include <stdlib.h>
@@ -21,9 +22,10 @@ static const char *pool_open(const struct bench_contender *contender, const stru
     if (!pool)
         return bench_why("calloc");
     *ret_state = pool;
+    const uint64_t largest_bytes = world->work.image_bytes + (uint64_t)BENCH_MAX_GROWN * BENCH_WASM_PAGE_BYTES;
     const struct cow_pool_config config = {
         .n_slots = world->work.n_slots,
-        .max_bytes = BENCH_SLOT_BYTES,
+        .max_bytes = contender->peer->has_bounds ? BENCH_SLOT_BYTES : largest_bytes,
         .guard_bytes = BENCH_GUARD_BYTES,
         .unit_bytes = BENCH_WASM_PAGE_BYTES,
         .n_shards = world->work.n_threads,
@@ -35,7 +37,7 @@ static const char *pool_open(const struct bench_contender *contender, const stru
     if (result != COW_OK)
         return bench_why_result("cow_pool_create", result);
     pool->image_bytes = world->work.image_bytes;
-    pool->max_bytes = pool->image_bytes + (uint64_t)BENCH_MAX_GROWN * BENCH_WASM_PAGE_BYTES;
+    pool->max_bytes = largest_bytes;
     for (unsigned i = 0; i < world->work.n_images; i++) {
         const struct cow_segment segment = {0, world->images[i], pool->image_bytes};
         result = cow_image_create(pool->pool, pool->image_bytes, &segment, 1, &pool->images[i]);
@@ -88,8 +90,8 @@ static const char *pool_release(void *state, struct bench_lease *lease)
 static const char *pool_trim(void *state)
 {
     const struct pool *pool = state;
-    const int result = cow_pool_flush(pool->pool);
-    return result == COW_OK ? NULL : bench_why_result("cow_pool_flush", result);
+    const int result = cow_pool_trim(pool->pool, 0);
+    return result == COW_OK ? NULL : bench_why_result("cow_pool_trim", result);
 }
 
 static void pool_close(void *state)
@@ -102,6 +104,15 @@ static void pool_close(void *state)
 
 const struct bench_peer bench_pool = {
     .has_bounds = 1,
+    .open = pool_open,
+    .instantiate = pool_instantiate,
+    .grow = pool_grow,
+    .release = pool_release,
+    .trim = pool_trim,
+    .close = pool_close,
+};
+
+const struct bench_peer bench_pool_software = {
     .open = pool_open,
     .instantiate = pool_instantiate,
     .grow = pool_grow,

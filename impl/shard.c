@@ -161,7 +161,7 @@ uint32_t cow_shard_take_all_to_trim(struct cow_shard *shard, uint64_t most_bytes
                                     uint32_t n_max)
 {
     uint32_t n = 0;
-    pthread_mutex_lock(&shard->lock);
+    cow_lock(&shard->lock);
     for (struct cow_slot *slot = shard->lists[COW_SLOT_IDLE].first, *next;
          slot && n < n_max && shard->idle_bytes > most_bytes; slot = next) {
         next = slot->next;
@@ -170,7 +170,7 @@ uint32_t cow_shard_take_all_to_trim(struct cow_shard *shard, uint64_t most_bytes
         cow_shard_count(&shard->n_flushes_begun);
         ret_slots[n++] = take(shard, slot);
     }
-    pthread_mutex_unlock(&shard->lock);
+    cow_unlock(&shard->lock);
     return n;
 }
 
