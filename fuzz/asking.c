@@ -343,7 +343,7 @@ static void ask_where(struct rig_run *run)
 
 void rig_ask_a_neighbour(struct rig_run *run)
 {
-    uint64_t handle;
+    uint64_t handle = 0;
     if (run->failed || run->program->world.kernel != RIG_KERNEL_EACH)
         return;
     struct rig_subject *neighbour = rig_open_neighbour(run, &handle);

@@ -10,7 +10,7 @@
 
 /* ---- images of Wasm binaries ---- */
 
-static enum { A_BYTE_LESS, A_REASON, REFUSES } wrong;
+static enum binary_lie { A_BYTE_LESS, A_REASON, REFUSES } wrong;
 
 static int makes_another(struct rig_subject *subject, const void *binary, size_t binary_bytes, void **ret_image,
                          struct cow_wasm_memory *ret_memory, struct cow_wasm_error *ret_error)
@@ -25,7 +25,7 @@ static int makes_another(struct rig_subject *subject, const void *binary, size_t
     return wrong == REFUSES && !ret_memory && result == COW_OK ? COW_IMAGE_LARGE : result;
 }
 
-static void expect_of_binary(int lie, const char *line)
+static void expect_of_binary(enum binary_lie lie, const char *line)
 {
     wrong = lie;
     liar.image_from_wasm = makes_another;
