@@ -151,8 +151,10 @@ static void check_usual_image(struct rig_run *run, struct rig_subject *subject)
     (void)rig_same_result(run, 7, *(const volatile uint8_t *)memory.base);
     if (!run->failed && stats.image_bytes != run->geometry.page_bytes)
         rig_diverge(run, "statistics", "image_bytes", "an image of one byte takes %ju", (uintmax_t)stats.image_bytes);
-    if (!run->failed && rig_same_result(run, COW_OK, run->ops->release(subject, handle)))
-        run->ops->image_drop(subject, image);
+    const int released = run->ops->release(subject, handle);
+    run->ops->image_drop(subject, image);
+    if (!run->failed)
+        (void)rig_same_result(run, COW_OK, released);
 }
 
 /* How it grows and resets; odd lengths, which the default unit allows; and slots that were all retired. */
@@ -205,8 +207,9 @@ static void ask_for_the_usual(struct rig_run *run, bool takes_markers, bool rais
     if (run->failed || !rig_same_result(run, COW_OK, run->ops->open(&geometry, &subject)))
         return;
     check_usual(run, subject, has_markers ? COW_GROWTH_GUARD : COW_GROWTH_PROTECT, raises_limit ? geometry.n_slots : 0);
+    const int closed = run->ops->close(subject); /* in any case: nothing may be left of it */
     if (!run->failed)
-        (void)rig_same_result(run, COW_OK, run->ops->close(subject));
+        (void)rig_same_result(run, COW_OK, closed);
 }
 
 void rig_ask_for_others(struct rig_run *run)
@@ -260,9 +263,14 @@ struct rig_subject *rig_open_neighbour(struct rig_run *run, uint64_t *ret_handle
     return rig_same_result(run, COW_OK, run->ops->instantiate(neighbour, NULL, 0, 0, ret_handle)) ? neighbour : NULL;
 }
 
-/* It closes as soon as nothing is lent. */
+/* It closes as soon as nothing is lent. After a divergence nothing is asked, but nothing may be left either. */
 void rig_close_neighbour(struct rig_run *run, struct rig_subject *neighbour, uint64_t handle)
 {
+    if (neighbour && run->failed) {
+        (void)run->ops->release(neighbour, handle);
+        (void)run->ops->close(neighbour);
+        return;
+    }
     if (!neighbour || !rig_same_result(run, COW_BUSY, run->ops->close(neighbour)))
         return;
     if (rig_same_result(run, COW_OK, run->ops->release(neighbour, handle)))
@@ -351,7 +359,6 @@ void rig_ask_a_neighbour(struct rig_run *run)
         visit(run, neighbour, handle);
         ask_where(run);
     }
-    if (!run->failed)
-        rig_close_neighbour(run, neighbour, handle);
+    rig_close_neighbour(run, neighbour, handle);
     rig_begin_calls(run); /* these were no operation's */
 }
