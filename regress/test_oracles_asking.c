@@ -136,16 +136,27 @@ static int lends_the_first(struct rig_subject *subject, void *image, uint64_t in
     return result;
 }
 
-/* When all is seen, what was hidden ends all the same. */
+static bool was_asked; /* the first pool, for the handle that was told of the other */
+
+static int knows_its_handle(struct rig_subject *subject, uint64_t handle, struct cow_memory *ret_memory)
+{
+    was_asked = was_asked || (hidden_handle && subject == first && handle == first_handle);
+    return truth->memory(subject, handle, ret_memory);
+}
+
+/* When that was seen, what was hidden ends all the same. */
 static int ends_what_it_hid(struct rig_subject *subject, uint64_t handle)
 {
-    const bool is_hidden = first && subject != first && handle == first_handle;
+    const bool is_hidden = was_asked && subject != first && handle == first_handle;
     return truth->release(subject, is_hidden ? hidden_handle : handle);
 }
 
 static void test_oracles__a_handle_of_another_pool_that_is_good_is_seen(void)
 {
     first = NULL;
+    hidden_handle = 0;
+    was_asked = false;
+    liar.memory = knows_its_handle;
     liar.instantiate = lends_the_first;
     liar.release = ends_what_it_hid;
     lying_expect(POOL "instantiate i0 none\nflush", "divergence: result end want=stale got=ok", LYING_ANYWHERE);
