@@ -121,7 +121,7 @@ static void expect_copying(struct rig_run *run, const struct rig_slot *slot, con
 static void forget_pages(struct rig_slot *slot)
 {
     slot->kept_bytes = 0;
-    slot->history = (struct rig_history){.n_leases = 0};
+    slot->history = (struct rig_history){.n_in_vain = slot->history.n_in_vain};
 }
 
 static enum way learn(struct rig_run *run, const struct rig_ended *reset)
@@ -141,13 +141,17 @@ static enum way learn(struct rig_run *run, const struct rig_ended *reset)
     return way;
 }
 
-void rig_expect_reset(struct rig_run *run, const struct rig_ended *reset)
+static void expect_cleaning(struct rig_run *run, const struct rig_ended *reset, enum way way)
 {
     const struct rig_slot *slot = &run->slots[reset->slot];
-    const enum way way = learn(run, reset);
     const uint64_t kept = kept_bytes(run, slot, reset->extension_bytes);
     rig_expect_calls(run, COW_CALL_MADVISE, (way == COPIED ? 0 : slot->paved_bytes) + kept > 0);
     expect_access(run, slot, 0, reset->extension_bytes);
+}
+
+void rig_expect_reset(struct rig_run *run, const struct rig_ended *reset)
+{
+    expect_cleaning(run, reset, learn(run, reset));
 }
 
 /* ---- the queue ---- */
@@ -259,6 +263,21 @@ static void expect_trims(struct rig_run *run)
     }
 }
 
+/* One that needs nothing but to be shut, and has grown by much, does not wait. */
+static bool may_be_shut(const struct rig_run *run, const struct rig_ended *reset)
+{
+    return run->geometry.reset == COW_RESET_ADAPTIVE && reset->extension_bytes > run->geometry.window_bytes;
+}
+
+bool rig_release_failed(const struct rig_run *run, const struct rig_ended *reset)
+{
+    struct cow_stats now = {0};
+    if (!rig_defers(run))
+        return true;
+    return may_be_shut(run, reset) && run->ops->stats(run->subject, &now) == COW_OK &&
+           now.n_failed_resets > reset->before.n_failed_resets;
+}
+
 void rig_expect_release(struct rig_run *run, const struct rig_ended *reset)
 {
     struct rig_slot *slot = &run->slots[reset->slot];
@@ -268,7 +287,10 @@ void rig_expect_release(struct rig_run *run, const struct rig_ended *reset)
     }
     const enum way way = learn(run, reset);
     slot->must_discard = way != COPIED && slot->paved_bytes > 0;
-    slot->queued_bytes = reset->extension_bytes;
+    const bool is_shut = way == COPIED && may_be_shut(run, reset);
+    slot->queued_bytes = is_shut ? 0 : reset->extension_bytes;
+    if (is_shut)
+        expect_cleaning(run, reset, COPIED);
     if (slot->must_discard || slot->queued_bytes) {
         slot->state = RIG_SLOT_QUEUED;
         run->counted.n_deferred++;

@@ -71,6 +71,13 @@ bool rig_lets_go(const struct rig_run *run, struct rig_history *history)
     history->n_private = n;
     history->wasted += n > history->n_hot ? (n - history->n_hot) * COPY : 0;
     history->n_spared += history->n_hot > n_new ? history->n_hot - n_new : 0;
-    const uint64_t n_faults = 4 * history->n_most + history->n_spared;
-    return history->wasted > (n_faults < n ? n_faults : n) * FAULT + DROP;
+    static const uint64_t patience[] = {4, 2, 1, 0};
+    const uint64_t n_faults = patience[history->n_in_vain] * history->n_most + history->n_spared;
+    if (history->wasted <= (n_faults < n ? n_faults : n) * FAULT + DROP)
+        return false;
+    if (history->n_spared * FAULT >= history->wasted / 2) /* it was worth trying, and will be again */
+        history->n_in_vain = 0;
+    else
+        history->n_in_vain += history->n_in_vain < 3;
+    return true;
 }

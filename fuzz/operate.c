@@ -152,7 +152,7 @@ struct rig_outcome rig_release(struct rig_run *run, struct rig_lease *lease)
     lease->model = NULL;
     const int subject = rig_asks(run, model) ? run->ops->release(run->subject, lease->handle) : model;
     const bool is_fault = rig_is_fault(run, model, subject);
-    if (is_fault && !rig_defers(run)) {
+    if (is_fault && rig_release_failed(run, &ended)) {
         run->counted.n_failed_resets++;
         rig_check_retired(run, lease);
         return rig_failed(run, subject);

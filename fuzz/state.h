@@ -69,6 +69,7 @@ struct rig_register {
 struct rig_history {
     uint32_t n_leases;
     uint64_t n_private, n_hot, n_most, n_spared, wasted;
+    uint32_t n_in_vain; /* the only one that is kept when they are */
 };
 
 /* What the model of placement knows of a slot. */
@@ -294,6 +295,8 @@ void rig_expect_grow(struct rig_run *run, const struct rig_lease *lease, uint64_
 struct rig_ended rig_begin_ending(struct rig_run *run, const struct rig_lease *lease);
 /* When it is done: in place, and at the end of a lease. */
 void rig_expect_reset(struct rig_run *run, const struct rig_ended *reset);
+/* Of one that ended with an error: whether the slot itself could not be cleaned; else it was one that waited. */
+bool rig_release_failed(const struct rig_run *run, const struct rig_ended *reset);
 void rig_expect_release(struct rig_run *run, const struct rig_ended *reset);
 /* All that waits is cleaned. Bit i: slot i. */
 uint32_t rig_expect_cleaning(struct rig_run *run);

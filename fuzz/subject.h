@@ -18,7 +18,8 @@ struct rig_geometry {
     uint64_t page_bytes;                   /* the host's */
     uint64_t capacity_bytes, stride_bytes; /* of a slot, without and with the guard behind it: whole host pages */
     enum cow_growth growth;
-    uint64_t window_bytes; /* growth guard: how much beyond the initial length has guard markers */
+    uint64_t
+        window_bytes; /* growth guard: how much beyond the initial length has guard markers; adaptive: how much may wait */
     enum cow_reset reset;
     uint64_t whole_bytes;    /* a memory of at most so many is copied back whole */
     uint32_t warm_slots;     /* how many idle slots go on mapping what they do while there are bare ones; 0: all */

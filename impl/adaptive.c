@@ -29,10 +29,15 @@ bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_c
         history->wasted += (n_private - history->n_hot) * COW_COST_COPY;
     if (history->n_hot > n_new)
         history->n_spared += history->n_hot - n_new;
-    /* What letting go would cost: the faults of four leases, and of as many pages as have been of use since, at most of all. */
-    const uint64_t n_faults = lesser(4 * history->n_most + history->n_spared, n_private);
+    /* What letting go would cost: the faults of some leases, and of as many pages as have been of use since, at most of all. */
+    const uint64_t patience = COW_PATIENCE >> history->n_in_vain;
+    const uint64_t n_faults = lesser(patience * history->n_most + history->n_spared, n_private);
     if (history->wasted <= n_faults * COW_COST_FAULT + COW_COST_DROP)
         return false;
-    *history = (struct cow_history){.n_leases = 0};
+    if (history->n_spared * COW_COST_FAULT >= history->wasted / 2)
+        history->n_in_vain = 0;
+    else if (history->n_in_vain < COW_MOST_IN_VAIN)
+        history->n_in_vain++;
+    cow_history_forget(history);
     return true;
 }

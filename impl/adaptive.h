@@ -5,7 +5,8 @@
  * the next lease that writes to it. Only leases that find the pages kept can be counted: how many private pages there are is
  * seen each time, how many of them differ from the image only by comparing, which is done every few leases.
  * So, as with skis that are rented until the rent is what they cost: copies of pages that did not need it add up, until they have
- * cost as much as the faults of those that did would; then all are let go, and the next lease shows which are needed.
+ * cost as much as the faults of those that did would; then all are let go, and the next lease shows which are needed. A slot whose
+ * pages were kept in vain, several times in a row, is waited for less and less: tenants write to other pages each time.
  * The costs are constants, in nanoseconds, of the order that `make bench` shows for the floor, scan+memcpy and madvise+mprotect: their
  * ratios matter, and clocks would make the same calls behave differently each time. */
 #ifndef COW_ADAPTIVE_H
@@ -21,9 +22,11 @@ enum {
     COW_COST_DROP = 1000,  /* letting go: one call for many slots, and its share of what that does to other threads */
     COW_COST_FAULT = 1950, /* of a page that was let go: the write fault, and its share of being unmapped */
     COW_AUDIT_EVERY = 8,   /* leases, of which one is compared */
+    COW_PATIENCE = 4, /* leases whose faults are borne as waste; half as many each time that pages were kept in vain */
+    COW_MOST_IN_VAIN = 3, /* then none are */
 };
 
-/* Of one slot, since its pages were let go. All zero: it has none. */
+/* Of one slot, since its pages were let go. All zero: it has none, and never had. */
 struct cow_history {
     uint32_t n_leases;
     uint64_t n_private; /* pages that the last lease left behind */
@@ -31,7 +34,15 @@ struct cow_history {
     uint64_t n_most;    /* and has changed at most */
     uint64_t n_spared;  /* page faults that did not happen, since the pages were there */
     uint64_t wasted;    /* on copies of other pages */
+    uint32_t
+        n_in_vain; /* how often pages were let go that had spared less than half of what they cost; not forgotten with them */
 };
+
+/* Their pages were let go. */
+static inline void cow_history_forget(struct cow_history *history)
+{
+    *history = (struct cow_history){.n_in_vain = history->n_in_vain};
+}
 
 /* Whether the lease that ends now is to be compared. */
 static inline bool cow_history_is_audit(const struct cow_history *history)
@@ -40,7 +51,7 @@ static inline bool cow_history_is_audit(const struct cow_history *history)
 }
 
 /* A lease has ended, and n_private pages were found; n_differing of them were not as in the image, if that was compared. True: let
- * them go, and forget the history. */
+ * them go: they are forgotten. */
 bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_compared, uint64_t n_differing);
 
 #endif

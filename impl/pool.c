@@ -170,6 +170,7 @@ static void set_up_cleaning(struct cow_pool *pool, const struct cow_pool_config 
     cleaning->reset = config->reset;
     cleaning->whole_bytes = or_default(config->copy_whole_bytes, COW_COPY_WHOLE_BYTES);
     cleaning->resident_bytes = or_default(config->resident_bytes, COW_RESIDENT_BYTES) / pool->n_shards;
+    cleaning->defer_bytes = or_default(config->guard_window_bytes, COW_GUARD_WINDOW_BYTES);
     cleaning->queue_slots = (uint32_t)or_default(config->queue_slots, COW_QUEUE_SLOTS);
     if (config->reset == COW_RESET_COPYBACK || config->reset == COW_RESET_ADAPTIVE)
         cleaning->pagemap_fd = table->open_pagemap(table);

@@ -25,7 +25,7 @@ static void forget_private(struct cow_slot *slot)
 {
     slot->private_bytes = 0;
     slot->must_discard = false;
-    slot->history = (struct cow_history){.n_leases = 0};
+    cow_history_forget(&slot->history);
 }
 
 int cow_reset_discard(struct cow_slot *slot, const struct cow_geometry *geometry, struct cow_sys *sys)
@@ -156,7 +156,9 @@ int cow_reset_at_release(struct cow_slot *slot, const struct cow_geometry *geome
         return cow_reset_now(slot, geometry, cleaning, sys, ret_how);
     *ret_how = copies(cleaning) ? copy(slot, geometry, cleaning, sys) : COW_LET_GO;
     slot->must_discard = *ret_how != COW_COPIED && slot->paved_bytes > 0;
-    return 0;
+    /* Many pages would be cold when somebody gets them again, and long in coming back when many slots have many. */
+    const bool has_much = slot->extension_bytes > cleaning->defer_bytes;
+    return *ret_how == COW_COPIED && has_much ? close_grown(slot, geometry, sys) : 0;
 }
 
 /* ---- many ---- */

@@ -11,7 +11,8 @@
  *     discard     let go                              let go
  *     copyback    copied                              copied
  *     deferred    let go                              queued: let go with many others, in one call of process_madvise
- *     adaptive    copied, or let go (adaptive.h)      copied, or queued; what has grown is queued
+ *     adaptive    copied, or let go (adaptive.h)      copied, or queued; what has grown is queued, too, unless it is all
+ *                                                     that is left to do, and much
  *
  * Copying falls back to letting go where it would not be sound, or not work: when the guest's memory was lent to kernel I/O
  * (cow_instance_taint_io()), when the image is a file that its owner may truncate, when page tables cannot be scanned. */

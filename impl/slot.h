@@ -72,6 +72,7 @@ struct cow_cleaning {
     enum cow_reset reset;
     uint64_t whole_bytes;    /* an initial part of at most this is copied whole */
     uint64_t resident_bytes; /* adaptive: how much the idle slots of a shard may keep */
+    uint64_t defer_bytes;    /* adaptive: a slot that was copied, and has grown by more, does not wait */
     uint32_t queue_slots;    /* how many slots of a shard wait until they are cleaned together */
     int pagemap_fd;          /* -1: page tables cannot be scanned */
     int process_fd;          /* -1: slots cannot be cleaned together, only one by one */

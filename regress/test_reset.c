@@ -62,9 +62,11 @@ static void test_reset__two_warm_cycles_make_these_calls(void)
         {GUARD, COPYBACK, 4, 0, 0, 0, 0, 0, 2},    {GUARD, COPYBACK, 4, 2, 4, 0, 0, 0, 2},
         {GUARD, DEFERRED, 4, 0, 0, 1, 0, 0, 0},    {GUARD, DEFERRED, 4, 2, 2, 2, 0, 0, 0},
         {GUARD, DEFERRED, 4, 5, 2, 2, 4, 0, 0},    {GUARD, ADAPTIVE, 4, 0, 0, 0, 0, 0, 2},
-        {GUARD, ADAPTIVE, 4, 2, 2, 2, 0, 0, 2},    {GUARD, ADAPTIVE, 2, 0, 0, 0, 0, 0, 0},
-        {SOFTWARE, DISCARD, 4, 2, 2, 0, 0, 0, 0},  {SOFTWARE, COPYBACK, 4, 2, 0, 0, 0, 0, 2},
-        {SOFTWARE, DEFERRED, 4, 2, 0, 1, 0, 0, 0}, {SOFTWARE, ADAPTIVE, 2, 9, 0, 0, 0, 0, 2},
+        {GUARD, ADAPTIVE, 4, 2, 2, 2, 0, 0, 2},    {GUARD, ADAPTIVE, 4, 3, 2, 2, 0, 0, 2},
+        {GUARD, ADAPTIVE, 4, 5, 6, 0, 4, 0, 2},    {PROTECT, ADAPTIVE, 4, 5, 2, 0, 4, 0, 2},
+        {GUARD, ADAPTIVE, 2, 0, 0, 0, 0, 0, 0},    {SOFTWARE, DISCARD, 4, 2, 2, 0, 0, 0, 0},
+        {SOFTWARE, COPYBACK, 4, 2, 0, 0, 0, 0, 2}, {SOFTWARE, DEFERRED, 4, 2, 0, 1, 0, 0, 0},
+        {SOFTWARE, ADAPTIVE, 2, 9, 0, 0, 0, 0, 2},
     };
     begin_kernel();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -120,7 +120,7 @@ enum cow_reset {
 #define COW_MAX_MEMORY_BYTES (UINT64_C(4) << 30)
 #define COW_MAX_GUARD_BYTES (UINT64_C(16) << 30)
 #define COW_MAX_SHARDS 256u
-#define COW_GUARD_WINDOW_BYTES (UINT64_C(1) << 20)
+#define COW_GUARD_WINDOW_BYTES (UINT64_C(256) << 10)
 #define COW_COPY_WHOLE_BYTES (UINT64_C(64) << 10)
 #define COW_QUEUE_SLOTS 32u
 #define COW_RESIDENT_BYTES (UINT64_C(256) << 20)
@@ -143,7 +143,8 @@ struct cow_pool_config {
     uint64_t
         guard_window_bytes; /* growth guard: how much of a memory beyond its initial length is under guard markers, rounded
                                   up to host pages; 0 means COW_GUARD_WINDOW_BYTES. Each slot pays for it with 8 bytes of page
-                                  table for each host page, and some 20 ns when it is made ready for another image */
+                                  table for each host page, and some 20 ns when it is made ready for another image. In
+                                  every growth: adaptive shuts a slot that has grown by more when it is released */
     uint64_t copy_whole_bytes; /* copyback, adaptive: an initial length of at most this is copied whole; 0 means
                                   COW_COPY_WHOLE_BYTES */
     uint32_t
