@@ -152,6 +152,8 @@ static bool gen_data(struct sketch *sketch, struct rig_op *op)
 {
     struct sketch_image *image = &sketch->images[sketch->newest];
     uint32_t begin = near_page(sketch, image->extent_bytes);
+    if (image->n_segments && one_in(sketch, 3)) /* far from the rest: another mapping */
+        begin = image->extent_bytes - 1 - below(sketch, at_most(image->extent_bytes, PAGE_BYTES));
     uint32_t room = image->extent_bytes - begin;
     uint32_t length = 1 + below(sketch, at_most(room, one_in(sketch, 3) ? MAX_DATA_BYTES : 40));
     sketch->n_pending_data--;
@@ -252,7 +254,18 @@ static bool gen_fill(struct sketch *sketch, struct rig_op *op)
 {
     op->has_byte = one_in(sketch, 5);
     op->byte = op->has_byte ? (uint8_t)below(sketch, 256) : 0;
-    return gen_range(sketch, op);
+    if (!gen_range(sketch, op))
+        return false;
+    const uint32_t n_pages = length_of(sketch, &sketch->registers[op->reg]) / PAGE_BYTES;
+    if (n_pages && one_in(sketch, 6)) { /* a whole page of zeros, which kernels share */
+        op->at = place(RIG_EDGE_START, false, below(sketch, n_pages) * PAGE_BYTES);
+        op->other = (struct rig_at){.edge = RIG_EDGE_START};
+        op->form = RIG_RANGE_LEN;
+        op->len = bytes_of(PAGE_BYTES);
+        op->has_byte = true;
+        op->byte = 0;
+    }
+    return true;
 }
 
 static bool gen_access(struct sketch *sketch, struct rig_op *op)
@@ -431,6 +444,8 @@ static void generate_op(struct sketch *sketch, uint32_t i, struct rig_op *op)
         return;
     }
     sketch->n_pending_data = 0;
+    if (sketch->fails_too && generate_kind(sketch, RIG_FAULT, op))
+        return;
     if (i == 0 && one_in(sketch, 4) && generate_kind(sketch, RIG_FAULT, op))
         return;
     if (i == 0 && generate_kind(sketch, RIG_IMAGE, op))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
 /* Operations about the kernel: it is advised, it keeps references, its calls fail. */
+#include "mutate.h"
 #include "record.h"
 #include "sketch.h"
 
@@ -42,22 +43,55 @@ bool rig_gen_unpin(struct sketch *sketch, struct rig_op *op)
     return true;
 }
 
-/* What fails is what the pool does most. Programs with faults are slower, and so is what follows a slot that is retired: few. */
-bool rig_gen_fault(struct sketch *sketch, struct rig_op *op)
+/* What the pool does most, and what its way of growing and resetting does. */
+uint8_t rig_some_call(struct rig_random *random, const struct rig_world *world)
 {
     static const uint8_t calls[] = {RIG_CALL_MADVISE, RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE,   RIG_CALL_FTRUNCATE,
                                     RIG_CALL_MMAP,    RIG_CALL_MMAP,    RIG_CALL_FCNTL,       RIG_CALL_PWRITE,
                                     RIG_CALL_PWRITE,  RIG_CALL_MUNMAP,  RIG_CALL_MEMFD_CREATE};
+    const unsigned ticket = rig_random_below(random, 12);
+    if (ticket < 3 && world->growth != RIG_GROWTH_TRUNCATE)
+        return RIG_CALL_MPROTECT;
+    if (ticket >= 9 && world->reset >= RIG_RESET_DEFERRED)
+        return RIG_CALL_PROCESS_MADVISE;
+    if (ticket >= 8 && world->reset != RIG_RESET_DISCARD)
+        return RIG_CALL_PAGEMAP_SCAN;
+    return calls[rig_random_below(random, sizeof calls)];
+}
+
+/* What is done instead where the call fails: that both fail is what nobody tries. */
+static uint8_t instead_of(uint8_t call)
+{
+    switch (call) {
+    case RIG_CALL_PROCESS_MADVISE:
+    case RIG_CALL_PAGEMAP_SCAN:
+    case RIG_CALL_MPROTECT:
+        return RIG_CALL_MADVISE;
+    default:
+        return RIG_CALL_MMAP;
+    }
+}
+
+static bool has_counts(uint8_t call)
+{
+    return call == RIG_CALL_PWRITE || call == RIG_CALL_PROCESS_MADVISE || call == RIG_CALL_PAGEMAP_SCAN;
+}
+
+/* Programs with faults are slower, and so is what follows a slot that is retired: few. */
+bool rig_gen_fault(struct sketch *sketch, struct rig_op *op)
+{
     if (!sketch->has_faults)
         return false;
-    op->choice = calls[below(sketch, sizeof calls)];
+    op->choice = sketch->fails_too ? sketch->fails_too - 1 : rig_some_call(sketch->random, sketch->world);
     op->len = bytes_of(1 + below(sketch, one_in(sketch, 2) ? 2 : 7));
     op->forever = one_in(sketch, 8);
     op->error = rig_some_error(below(sketch, 256));
-    if (op->choice == RIG_CALL_PWRITE && one_in(sketch, 2)) {
+    if (has_counts(op->choice) && one_in(sketch, 2)) {
         op->form = RIG_FAULT_SHORT;
         op->error = 0;
-        op->len2 = bytes_of(one_in(sketch, 8) ? 0 : 1 + below(sketch, 5000));
+        op->len2 = bytes_of(below(sketch, one_in(sketch, 2) ? 5 : 5000));
     }
+    const bool is_pair = !sketch->fails_too && op->form == RIG_FAULT_ERROR && one_in(sketch, 3);
+    sketch->fails_too = is_pair ? instead_of(op->choice) + 1 : 0;
     return true;
 }

@@ -30,7 +30,8 @@ struct sketch {
     uint32_t n_pending_data; /* data operations that the newest image still gets */
     uint8_t newest;
     bool has_dropped;
-    bool has_faults; /* the program is one of those in which kernel calls fail */
+    bool has_faults;   /* the program is one of those in which kernel calls fail */
+    uint8_t fails_too; /* 1 + the call that the next operation makes fail, or 0 */
     uint32_t n_pinned;
     struct sketch_image images[RIG_N_IMAGES];
     struct sketch_register registers[RIG_N_REGISTERS];

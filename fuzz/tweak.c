@@ -207,19 +207,12 @@ static void tweak_pinned(const struct tweak *tweak)
         tweak_len(tweak);
 }
 
-/* The calls that the pool makes most. */
-static uint8_t some_call(const struct tweak *tweak)
-{
-    static const uint8_t calls[] = {RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE, RIG_CALL_MMAP};
-    return one_in(tweak, 4) ? (uint8_t)below(tweak, RIG_N_CALLS) : calls[below(tweak, sizeof calls)];
-}
-
 static void tweak_fault(const struct tweak *tweak)
 {
     struct rig_op *op = tweak->op;
     switch (below(tweak, 4)) {
     case 0:
-        op->choice = some_call(tweak);
+        op->choice = rig_some_call(tweak->random, tweak->world);
         break;
     case 1:
         op->forever = !op->forever;
