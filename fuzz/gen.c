@@ -250,21 +250,28 @@ static bool gen_range(struct sketch *sketch, struct rig_op *op)
     return true;
 }
 
+/* A whole page of zeros, which kernels share: where the image ends, or anywhere. */
+static void fill_page(struct sketch *sketch, struct rig_op *op)
+{
+    const struct sketch_register *reg = &sketch->registers[op->reg];
+    const uint32_t n_pages = length_of(sketch, reg) / PAGE_BYTES;
+    uint32_t page = below(sketch, n_pages);
+    if (n_pages == 0)
+        return;
+    if (reg->image < RIG_N_IMAGES && one_in(sketch, 2))
+        page = at_most(sketch->images[reg->image].data_end_bytes / PAGE_BYTES, n_pages - 1);
+    *op = (struct rig_op){.kind = RIG_FILL, .reg = op->reg, .has_byte = true, .len = bytes_of(PAGE_BYTES)};
+    op->at = place(RIG_EDGE_START, false, page * PAGE_BYTES);
+}
+
 static bool gen_fill(struct sketch *sketch, struct rig_op *op)
 {
     op->has_byte = one_in(sketch, 5);
     op->byte = op->has_byte ? (uint8_t)below(sketch, 256) : 0;
     if (!gen_range(sketch, op))
         return false;
-    const uint32_t n_pages = length_of(sketch, &sketch->registers[op->reg]) / PAGE_BYTES;
-    if (n_pages && one_in(sketch, 6)) { /* a whole page of zeros, which kernels share */
-        op->at = place(RIG_EDGE_START, false, below(sketch, n_pages) * PAGE_BYTES);
-        op->other = (struct rig_at){.edge = RIG_EDGE_START};
-        op->form = RIG_RANGE_LEN;
-        op->len = bytes_of(PAGE_BYTES);
-        op->has_byte = true;
-        op->byte = 0;
-    }
+    if (one_in(sketch, 6))
+        fill_page(sketch, op);
     return true;
 }
 
@@ -363,10 +370,10 @@ static bool gen_release(struct sketch *sketch, struct rig_op *op)
 
 static bool gen_flush(struct sketch *sketch, struct rig_op *op)
 {
-    bool has_dropped = sketch->has_dropped;
+    const bool has_work = sketch->has_dropped || sketch->world->reset >= RIG_RESET_DEFERRED;
     op->form = one_in(sketch, 2) ? RIG_FLUSH_TRIM : 0;
     sketch->has_dropped = false;
-    return has_dropped || op->form == RIG_FLUSH_TRIM;
+    return has_work || op->form == RIG_FLUSH_TRIM;
 }
 
 static const struct {
@@ -527,7 +534,7 @@ void rig_program_generate(struct rig_random *random, uint32_t n_ops, struct rig_
     struct sketch sketch = begin_sketch(random, &ret_program->world);
     memset(ret_program, 0, sizeof *ret_program);
     generate_world(&sketch);
-    sketch.has_faults = one_in(&sketch, 6);
+    sketch.has_faults = one_in(&sketch, ret_program->world.reset >= RIG_RESET_DEFERRED ? 3 : 6);
     ret_program->n_ops = at_most(n_ops, RIG_MAX_OPS);
     for (uint32_t i = 0; i < ret_program->n_ops; i++)
         generate_op(&sketch, i, &ret_program->ops[i]);

@@ -72,9 +72,19 @@ static uint8_t instead_of(uint8_t call)
     }
 }
 
-static bool has_counts(uint8_t call)
+/* How many bytes, ranges or stretches such a call may do at most when it falls short (a scan: or a strange answer); 0: it cannot. */
+static uint32_t most_of(uint8_t call)
 {
-    return call == RIG_CALL_PWRITE || call == RIG_CALL_PROCESS_MADVISE || call == RIG_CALL_PAGEMAP_SCAN;
+    switch (call) {
+    case RIG_CALL_PWRITE:
+        return 5000;
+    case RIG_CALL_PROCESS_MADVISE:
+        return 2;
+    case RIG_CALL_PAGEMAP_SCAN:
+        return 10;
+    default:
+        return 0;
+    }
 }
 
 /* Programs with faults are slower, and so is what follows a slot that is retired: few. */
@@ -86,10 +96,10 @@ bool rig_gen_fault(struct sketch *sketch, struct rig_op *op)
     op->len = bytes_of(1 + below(sketch, one_in(sketch, 2) ? 2 : 7));
     op->forever = one_in(sketch, 8);
     op->error = rig_some_error(below(sketch, 256));
-    if (has_counts(op->choice) && one_in(sketch, 2)) {
+    if (most_of(op->choice) && one_in(sketch, 2)) {
         op->form = RIG_FAULT_SHORT;
         op->error = 0;
-        op->len2 = bytes_of(below(sketch, one_in(sketch, 2) ? 5 : 5000));
+        op->len2 = bytes_of(below(sketch, most_of(op->choice) + 1));
     }
     const bool is_pair = !sketch->fails_too && op->form == RIG_FAULT_ERROR && one_in(sketch, 3);
     sketch->fails_too = is_pair ? instead_of(op->choice) + 1 : 0;

@@ -149,6 +149,14 @@ static void tweak(const struct mutation *mutation)
     rig_op_tweak(mutation->random, &mutation->program->world, &mutation->program->ops[some_op(mutation)]);
 }
 
+/* Another story in another world. What a corpus has grown out of it seldom leaves. */
+static void start_over(const struct mutation *mutation)
+{
+    const uint32_t enabled = mutation->program->world.enabled | RIG_ALWAYS_ENABLED;
+    rig_program_generate(mutation->random, 8 + below(mutation, 120), mutation->program);
+    mutation->program->world.enabled = enabled;
+}
+
 /* ---- the world ---- */
 
 static void take_world(const struct mutation *mutation)
@@ -229,8 +237,9 @@ static const struct {
     uint8_t weight;
     void (*mutate)(const struct mutation *mutation);
 } mutations[] = {
-    {40, insert},  {8, delete_one}, {8, delete_range}, {14, duplicate},  {6, repeat},     {6, move},          {6, swap},
-    {8, retarget}, {20, tweak},     {5, take_world},   {4, flip_header}, {1, flip_swarm}, {1, fail_creation},
+    {40, insert},    {8, delete_one},  {8, delete_range}, {14, duplicate},    {6, repeat},
+    {6, move},       {6, swap},        {8, retarget},     {14, start_over},   {20, tweak},
+    {5, take_world}, {4, flip_header}, {1, flip_swarm},   {1, fail_creation},
 };
 enum { N_MUTATIONS = sizeof mutations / sizeof *mutations };
 
@@ -252,13 +261,10 @@ void rig_program_mutate(struct rig_random *random, uint32_t n_max_ops, struct ri
     while (n_mutations < 4 && below(&mutation, 4) == 0)
         n_mutations++;
     for (; n_mutations > 0; n_mutations--) {
-        if (program->n_ops == 0) {
-            const uint32_t enabled = program->world.enabled | RIG_ALWAYS_ENABLED;
-            rig_program_generate(random, 8 + below(&mutation, 56), program);
-            program->world.enabled = enabled;
-        } else {
+        if (program->n_ops == 0)
+            start_over(&mutation);
+        else
             mutate_once(&mutation);
-        }
     }
     program->n_ops = program->n_ops < mutation.n_max_ops ? program->n_ops : mutation.n_max_ops;
     obey_world(&mutation);
