@@ -76,15 +76,10 @@ static enum way told(struct rig_run *run, const struct rig_ended *reset)
     return n_let_go ? LET_GO : n_copied ? COPIED : FELL_BACK;
 }
 
-static bool is_whole(const struct rig_run *run, const struct rig_slot *slot)
-{
-    return slot->paved_bytes <= run->geometry.whole_bytes;
-}
-
 /* Where the subject may choose, and what it looked at is known: what it must have chosen. */
 static bool chooses_well(const struct rig_run *run, struct rig_slot *slot, enum way way)
 {
-    if (run->geometry.reset != COW_RESET_ADAPTIVE || is_whole(run, slot))
+    if (run->geometry.reset != COW_RESET_ADAPTIVE || slot->paved_bytes <= run->geometry.whole_bytes)
         return way == COPIED;
     return !run->kernel || way == (rig_lets_go(run, &slot->history) ? LET_GO : COPIED);
 }
@@ -114,7 +109,7 @@ static void expect_scan(struct rig_run *run, const struct rig_slot *slot, const 
 
 static void expect_copying(struct rig_run *run, const struct rig_slot *slot, const struct rig_ended *reset)
 {
-    if (rig_copies_back(run) && !reset->is_tainted && !is_whole(run, slot) && run->ops->stats)
+    if (rig_copies_back(run) && !reset->is_tainted && !run->scanned.is_whole && run->ops->stats)
         expect_scan(run, slot, reset);
 }
 
@@ -133,7 +128,7 @@ static enum way learn(struct rig_run *run, const struct rig_ended *reset)
         rig_suspect(run, "reset", names[way], "slot %u: the subject tells that its pages were %s%s", reset->slot,
                     names[way], reset->is_tainted ? ", and they were given to the kernel" : "");
     slot->keeps_pages = way == COPIED;
-    rig_end_scans(run, is_whole(run, slot));
+    rig_end_scans(run);
     if (!slot->keeps_pages)
         forget_pages(slot);
     run->discarded |= UINT32_C(1) << reset->slot;

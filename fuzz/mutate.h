@@ -17,6 +17,9 @@ void rig_program_mutate(struct rig_random *random, uint32_t n_max_ops, struct ri
 void rig_program_splice(struct rig_random *random, uint32_t n_max_ops, const struct rig_program *other,
                         struct rig_program *program);
 
+/* A kernel call to fail: what pools of such a world do most (gen_kernel.c). */
+uint8_t rig_some_call(struct rig_random *random, const struct rig_world *world);
+
 /* Tweaks one operand of the operation (tweak.c). */
 void rig_op_tweak(struct rig_random *random, const struct rig_world *world, struct rig_op *op);
 

@@ -341,6 +341,7 @@ void rig_place_lease(struct rig_run *run, const struct rig_lease *lease)
         .image_has_file = lease->image.subject && lease->image.model->n_runs,
         .paved_bytes = paved_bytes,
         .keeps_pages = was_warm && slot->keeps_pages,
+        .kept_bytes = was_warm ? slot->kept_bytes : 0,
         .history = was_warm ? slot->history : (struct rig_history){.n_leases = 0},
         .window_bytes = keeps_rest(slot, paved_bytes) ? slot->window_bytes : window_of(run, lease->slot, paved_bytes),
     };

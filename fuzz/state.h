@@ -147,6 +147,7 @@ struct rig_run {
     struct {
         uint32_t slot;
         uint64_t n_private, n_differing; /* pages that scans told of, and that were not as in the image then */
+        bool is_whole;                   /* nobody scans: all pages are copied over */
     } scanned;
     struct rig_pin *pins;
     int scratch_fd;         /* for host calls; -1 until needed */
@@ -309,7 +310,7 @@ void rig_adopt_trims(struct rig_run *run);
 /* A reset of the slot begins: what scans of it tell is noted. */
 void rig_begin_scans(struct rig_run *run, uint32_t slot);
 /* Its pages are kept: those that scans told of, or all. */
-void rig_end_scans(struct rig_run *run, bool is_whole);
+void rig_end_scans(struct rig_run *run);
 /* After this lease, too, is added to it: whether an adaptive pool lets the pages go. */
 bool rig_lets_go(const struct rig_run *run, struct rig_history *history);
 

@@ -11,14 +11,16 @@ static uint64_t lesser(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_compared, uint64_t n_differing)
+bool cow_history_add(struct cow_history *history, const struct cow_copies *copies)
 {
-    const uint64_t n_new = n_private - lesser(n_private, history->n_private);
-    if (was_compared) { /* the leases since the last time were taken to be like that one, and are like this one by now */
-        history->wasted += (n_private - lesser(n_private, n_differing)) * COW_COST_COMPARE;
-        if (n_differing < history->n_hot)
-            history->wasted += (history->n_hot - n_differing) * COW_COST_COPY * (COW_AUDIT_EVERY - 1);
-        history->n_hot = n_differing;
+    const uint64_t n_private = copies->n_private, cost = copies->is_whole ? COW_COST_WHOLE : COW_COST_COPY;
+    const uint64_t n_new = copies->is_whole ? 0 : n_private - lesser(n_private, history->n_private);
+    if (copies
+            ->is_audit) { /* the leases since the last time were taken to be like that one, and are like this one by now */
+        history->wasted += (n_private - lesser(n_private, copies->n_differing)) * COW_COST_COMPARE;
+        if (copies->n_differing < history->n_hot)
+            history->wasted += (history->n_hot - copies->n_differing) * cost * (COW_AUDIT_EVERY - 1);
+        history->n_hot = copies->n_differing;
     } else { /* what was not there before, this lease has written to */
         history->n_hot = greater(history->n_hot, n_new);
     }
@@ -26,7 +28,7 @@ bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_c
     history->n_private = n_private;
     history->n_leases++;
     if (n_private > history->n_hot)
-        history->wasted += (n_private - history->n_hot) * COW_COST_COPY;
+        history->wasted += (n_private - history->n_hot) * cost;
     if (history->n_hot > n_new)
         history->n_spared += history->n_hot - n_new;
     /* What letting go would cost: the faults of some leases, and of as many pages as have been of use since, at most of all. */

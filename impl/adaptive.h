@@ -16,14 +16,17 @@
 #include <stdint.h>
 
 enum {
-    COW_COST_SCAN = 1100,  /* finding private pages */
-    COW_COST_COPY = 160,   /* of a page, from the image: 70 in the processor's cache, 250 where neither is */
+    COW_COST_SCAN = 1100, /* finding private pages */
+    COW_COST_COPY =
+        160, /* of a page that was found: 100 in the processor's cache, 290 where neither it nor the image is */
+    COW_COST_WHOLE = 100,  /* of a page, when all of them are copied and nobody looks for them */
     COW_COST_COMPARE = 76, /* of a page that does not differ */
     COW_COST_DROP = 1000,  /* letting go: one call for many slots, and its share of what that does to other threads */
     COW_COST_FAULT = 1950, /* of a page that was let go: the write fault, and its share of being unmapped */
     COW_AUDIT_EVERY = 8,   /* leases, of which one is compared */
-    COW_PATIENCE = 4, /* leases whose faults are borne as waste; half as many each time that pages were kept in vain */
-    COW_MOST_IN_VAIN = 3, /* then none are */
+    COW_PATIENCE = 4,      /* leases whose faults are borne as waste; half as many each time pages were kept in vain */
+    COW_MOST_IN_VAIN = 3,  /* then none are */
+    COW_WHOLE_BUT = 8,     /* a slot that keeps all but an eighth of its pages is copied whole */
 };
 
 /* Of one slot, since its pages were let go. All zero: it has none, and never had. */
@@ -35,7 +38,7 @@ struct cow_history {
     uint64_t n_spared;  /* page faults that did not happen, since the pages were there */
     uint64_t wasted;    /* on copies of other pages */
     uint32_t
-        n_in_vain; /* how often pages were let go that had spared less than half of what they cost; not forgotten with them */
+        n_in_vain; /* how often, by now, pages had spared less than half of their cost when they were let go; is kept */
 };
 
 /* Their pages were let go. */
@@ -44,14 +47,21 @@ static inline void cow_history_forget(struct cow_history *history)
     *history = (struct cow_history){.n_in_vain = history->n_in_vain};
 }
 
+/* What was done about the pages of a lease. */
+struct cow_copies {
+    uint64_t n_private;   /* pages that were found; all of them, if nobody looked */
+    uint64_t n_differing; /* from the image, if they were compared */
+    bool is_whole;        /* nobody looked */
+    bool is_audit;        /* they were compared */
+};
+
 /* Whether the lease that ends now is to be compared. */
 static inline bool cow_history_is_audit(const struct cow_history *history)
 {
     return history->n_leases % COW_AUDIT_EVERY == COW_AUDIT_EVERY - 1;
 }
 
-/* A lease has ended, and n_private pages were found; n_differing of them were not as in the image, if that was compared. True: let
- * them go: they are forgotten. */
-bool cow_history_add(struct cow_history *history, uint64_t n_private, bool was_compared, uint64_t n_differing);
+/* A lease has ended. True: let the pages go; they are forgotten. */
+bool cow_history_add(struct cow_history *history, const struct cow_copies *copies);
 
 #endif

@@ -39,26 +39,21 @@ int cow_reset_discard(struct cow_slot *slot, const struct cow_geometry *geometry
 
 /* ---- copying over ---- */
 
-/* What the copies found. */
-struct found {
-    uint64_t n_private, n_differing; /* pages */
-};
-
 /* Copies over one stretch; or, page by page, over what differs in it. */
 static void copy_stretch(const struct cow_slot *slot, uint64_t page_bytes, const struct cow_stretch *stretch,
-                         bool is_audit, struct found *found)
+                         struct cow_copies *done)
 {
     const uint64_t begin = (uint64_t)(stretch->begin - slot->base), end = (uint64_t)(stretch->end - slot->base);
-    if (!is_audit || stretch->is_zero_page) {
+    if (!done->is_audit || stretch->is_zero_page) {
         cow_image_copy(slot->image, slot->base, begin, end, stretch->is_zero_page);
-        found->n_private += stretch->is_zero_page ? 0 : (end - begin) / page_bytes;
+        done->n_private += stretch->is_zero_page ? 0 : (end - begin) / page_bytes;
         return;
     }
     for (uint64_t at = begin; at < end; at += page_bytes) {
-        found->n_private++;
+        done->n_private++;
         if (cow_image_equals(slot->image, slot->base, at, at + page_bytes))
             continue;
-        found->n_differing++;
+        done->n_differing++;
         cow_image_copy(slot->image, slot->base, at, at + page_bytes, false);
     }
 }
@@ -76,7 +71,7 @@ static bool is_sane(const struct cow_stretch *stretches, int n, uint8_t *begin, 
 }
 
 static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const struct cow_cleaning *cleaning,
-                      struct cow_sys *sys, bool is_audit, struct found *found)
+                      struct cow_sys *sys, struct cow_copies *done)
 {
     enum { N_STRETCHES = 64 };
     struct cow_stretch stretches[N_STRETCHES];
@@ -90,7 +85,7 @@ static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const st
         if (n > N_STRETCHES || !is_sane(stretches, n, at, end, walked, page_bytes))
             return -EIO;
         for (int i = 0; i < n; i++)
-            copy_stretch(slot, page_bytes, &stretches[i], is_audit, found);
+            copy_stretch(slot, page_bytes, &stretches[i], done);
         at = walked;
     }
     return 0;
@@ -98,19 +93,20 @@ static int copy_found(const struct cow_slot *slot, uint64_t page_bytes, const st
 
 /* Makes [0, E) equal to the image by writing to it, and keeps the pages. On an error nothing is known of it. */
 static int copy_back(struct cow_slot *slot, uint64_t page_bytes, const struct cow_cleaning *cleaning,
-                     struct cow_sys *sys, bool is_audit, struct found *found)
+                     struct cow_sys *sys, struct cow_copies *done)
 {
-    if (slot->paved_bytes > cleaning->whole_bytes)
-        return copy_found(slot, page_bytes, cleaning, sys, is_audit, found);
-    cow_image_copy(slot->image, slot->base, 0, slot->paved_bytes, false);
-    found->n_private = slot->paved_bytes / page_bytes;
+    if (!done->is_whole)
+        return copy_found(slot, page_bytes, cleaning, sys, done);
+    const struct cow_stretch all = {.begin = slot->base, .end = slot->base + slot->paved_bytes};
+    copy_stretch(slot, page_bytes, &all, done);
     return 0;
 }
 
-static bool can_copy(const struct cow_slot *slot, const struct cow_cleaning *cleaning)
+/* Looking for pages costs more than it saves if there are few, or if nearly all will be found, as last time. */
+static bool is_copied_whole(const struct cow_slot *slot, const struct cow_cleaning *cleaning)
 {
-    return !slot->tainted && cow_image_can_be_copied(slot->image) &&
-           (slot->paved_bytes <= cleaning->whole_bytes || cleaning->pagemap_fd >= 0);
+    return slot->paved_bytes <= cleaning->whole_bytes ||
+           slot->private_bytes >= slot->paved_bytes - slot->paved_bytes / COW_WHOLE_BUT;
 }
 
 /* ---- which of the two ---- */
@@ -119,13 +115,14 @@ static bool can_copy(const struct cow_slot *slot, const struct cow_cleaning *cle
 static enum cow_cleaned copy(struct cow_slot *slot, const struct cow_geometry *geometry,
                              const struct cow_cleaning *cleaning, struct cow_sys *sys)
 {
-    struct found found = {0, 0};
     const bool adapts = cleaning->reset == COW_RESET_ADAPTIVE && slot->paved_bytes > cleaning->whole_bytes;
-    const bool is_audit = adapts && cow_history_is_audit(&slot->history);
-    if (!can_copy(slot, cleaning) || copy_back(slot, geometry->page_bytes, cleaning, sys, is_audit, &found))
+    struct cow_copies done = {.is_whole = is_copied_whole(slot, cleaning),
+                              .is_audit = adapts && cow_history_is_audit(&slot->history)};
+    if (slot->tainted || !cow_image_can_be_copied(slot->image) || (!done.is_whole && cleaning->pagemap_fd < 0) ||
+        copy_back(slot, geometry->page_bytes, cleaning, sys, &done))
         return COW_FELL_BACK;
-    slot->private_bytes = found.n_private * geometry->page_bytes;
-    if (adapts && cow_history_add(&slot->history, found.n_private, is_audit, found.n_differing))
+    slot->private_bytes = done.n_private * geometry->page_bytes;
+    if (adapts && cow_history_add(&slot->history, &done))
         return COW_LET_GO;
     return COW_COPIED;
 }

@@ -2,7 +2,8 @@
 /* How a slot becomes equal to its image again. A lease leaves two things behind: private pages in [0, E), and what it grew into.
  *
  *     private pages    let go:        madvise [0, E), the next access sees the image's bytes, or zero
- *                      copied over:   from the image, all of a small memory, else those that a scan of the page table finds
+ *                      copied over:   from the image, all of a small memory, or of one that kept nearly all, else those that a scan of
+ *                                    the page table finds
  *     grown part       truncate       ftruncate to 0
  *                      protect        madvise, then mprotect
  *                      guard          madvise (guard markers), which takes the pages along

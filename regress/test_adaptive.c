@@ -29,6 +29,11 @@ static uint64_t random_groups(void)
     return some & next_random();
 }
 
+static bool add(struct cow_history *history, uint64_t n_private, bool is_audit, uint64_t n_differing)
+{
+    return cow_history_add(history, &(struct cow_copies){n_private, n_differing, false, is_audit});
+}
+
 /* Bit g: the lease writes to group g, of so many pages. */
 struct trace {
     uint64_t writes[N_LEASES];
@@ -40,18 +45,29 @@ static uint64_t n_pages(const struct trace *trace, uint64_t groups)
     return (uint64_t)__builtin_popcountll(groups) * trace->group_pages;
 }
 
+/* What a lease of these writes costs, and which groups are private then; those that were not written to are of no use if all are copied
+ * whole. */
+static uint64_t cost_of_lease(const struct trace *trace, uint64_t writes, uint64_t *private, bool is_audit,
+                              struct cow_copies *ret_copies)
+{
+    const bool is_whole = __builtin_popcountll(*private) >= N_GROUPS - N_GROUPS / COW_WHOLE_BUT;
+    const uint64_t now = is_whole ? UINT64_MAX : *private | writes, before = *private;
+    const uint64_t copied = is_audit ? writes : now;
+    *private = now;
+    *ret_copies = (struct cow_copies){n_pages(trace, now), n_pages(trace, writes), is_whole, is_audit};
+    return COW_COST_FAULT * n_pages(trace, now & ~before) + (is_whole ? 0 : COW_COST_SCAN) +
+           (is_whole ? COW_COST_WHOLE : COW_COST_COPY) * n_pages(trace, copied) +
+           (is_audit ? COW_COST_COMPARE * n_pages(trace, now) : 0);
+}
+
 static uint64_t cost_of_deciding(const struct trace *trace)
 {
     struct cow_history history = {.n_leases = 0};
+    struct cow_copies copies;
     uint64_t cost = 0, private = 0;
     for (int i = 0; i < N_LEASES; i++) {
-        const uint64_t writes = trace->writes[i];
-        const bool is_audit = cow_history_is_audit(&history);
-        cost += COW_COST_FAULT * n_pages(trace, writes & ~private) + COW_COST_SCAN;
-        private |= writes;
-        cost += is_audit ? COW_COST_COMPARE * n_pages(trace, private) + COW_COST_COPY * n_pages(trace, writes)
-                         : COW_COST_COPY * n_pages(trace, private);
-        if (cow_history_add(&history, n_pages(trace, private), is_audit, n_pages(trace, writes))) {
+        cost += cost_of_lease(trace, trace->writes[i], &private, cow_history_is_audit(&history), &copies);
+        if (cow_history_add(&history, &copies)) {
             cost += COW_COST_DROP;
             private = 0;
         }
@@ -63,17 +79,17 @@ static uint64_t cost_of_deciding(const struct trace *trace)
 static uint64_t optimum(const struct trace *trace)
 {
     static uint64_t costs[N_LEASES + 1], privates[N_LEASES + 1];
+    struct cow_copies copies;
     uint64_t least = 0;
     memset(privates, 0, sizeof privates);
     costs[0] = 0;
     for (int i = 0; i < N_LEASES; i++) {
         least = UINT64_MAX;
         for (int t = 0; t <= i; t++) {
-            costs[t] += COW_COST_FAULT * n_pages(trace, trace->writes[i] & ~privates[t]);
-            privates[t] |= trace->writes[i];
-            if (costs[t] + COW_COST_DROP < least)
-                least = costs[t] + COW_COST_DROP;
-            costs[t] += COW_COST_SCAN + COW_COST_COPY * n_pages(trace, privates[t]);
+            const uint64_t faults = COW_COST_FAULT * n_pages(trace, trace->writes[i] & ~privates[t]);
+            if (costs[t] + faults + COW_COST_DROP < least)
+                least = costs[t] + faults + COW_COST_DROP;
+            costs[t] += cost_of_lease(trace, trace->writes[i], &privates[t], false, &copies);
         }
         costs[i + 1] = least;
     }
@@ -160,7 +176,7 @@ static void test_adaptive__gives_up_on_pages_that_are_never_the_same(void)
 static int count_leases(struct cow_history *history, uint64_t n_new)
 {
     int n = 1;
-    while (!cow_history_add(history, history->n_private + n_new, false, 0) && n < 1000)
+    while (!add(history, history->n_private + n_new, false, 0) && n < 1000)
         n++;
     return n;
 }
@@ -181,8 +197,8 @@ static void test_adaptive__has_less_patience_each_time(void)
     CHECK_EQ(count_leases(&history, 16), 2);
     /* What all write to is kept all the same; and if then nobody does, it has paid to try. */
     for (int i = 0; i < 100; i++)
-        CHECK(!cow_history_add(&history, 16, cow_history_is_audit(&history), 16));
-    while (!cow_history_add(&history, 16, cow_history_is_audit(&history), 0)) {
+        CHECK(!add(&history, 16, cow_history_is_audit(&history), 16));
+    while (!add(&history, 16, cow_history_is_audit(&history), 0)) {
     }
     CHECK_EQ(history.n_in_vain, 0);
 }
@@ -192,7 +208,7 @@ static uint32_t in_vain_after(uint64_t wasted)
 {
     struct cow_history history = {.n_leases = 1, .n_private = 100, .n_hot = 1, .n_most = 1, .n_spared = 12};
     history.wasted = wasted - UINT64_C(100) * COW_COST_COPY;
-    CHECK(cow_history_add(&history, 101, false, 0));
+    CHECK(add(&history, 101, false, 0));
     return history.n_in_vain;
 }
 
@@ -206,15 +222,15 @@ static void test_adaptive__keeps_what_every_lease_writes_to(void)
 {
     struct cow_history history = {.n_leases = 0};
     for (int i = 0; i < 10000; i++)
-        CHECK(!cow_history_add(&history, 16, cow_history_is_audit(&history), 16));
+        CHECK(!add(&history, 16, cow_history_is_audit(&history), 16));
 }
 
 static void test_adaptive__lets_go_of_what_nobody_writes_to(void)
 {
     struct cow_history history = {.n_leases = 0};
     int n = 0;
-    CHECK(!cow_history_add(&history, 100, false, 0));
-    while (!cow_history_add(&history, 100, cow_history_is_audit(&history), 0))
+    CHECK(!add(&history, 100, false, 0));
+    while (!add(&history, 100, cow_history_is_audit(&history), 0))
         CHECK(++n < 100 * COW_COST_FAULT / COW_COST_COPY);
     CHECK_EQ(history.n_leases, 0);
     CHECK_EQ(history.wasted, 0);
@@ -240,7 +256,7 @@ static void test_adaptive__accounts_for_every_page(void)
     };
     struct cow_history history = {.n_leases = 0};
     for (size_t i = 0; i < sizeof leases / sizeof *leases; i++) {
-        CHECK(!cow_history_add(&history, leases[i].n_private, leases[i].was_compared, leases[i].n_differing));
+        CHECK(!add(&history, leases[i].n_private, leases[i].was_compared, leases[i].n_differing));
         CHECK_EQ(history.n_leases, i + 1);
         CHECK_EQ(history.n_private, leases[i].n_private);
         CHECK_EQ(history.n_hot, leases[i].n_hot);
@@ -255,10 +271,10 @@ static void check_threshold(struct cow_history before, uint64_t n_private, uint6
 {
     struct cow_history history = before;
     history.wasted = borne;
-    CHECK(!cow_history_add(&history, n_private, false, 0));
+    CHECK(!add(&history, n_private, false, 0));
     history = before;
     history.wasted = borne + 1;
-    CHECK(cow_history_add(&history, n_private, false, 0));
+    CHECK(add(&history, n_private, false, 0));
 }
 
 static void test_adaptive__lets_go_at_the_cost_of_doing_so(void)
@@ -276,8 +292,7 @@ static void test_adaptive__any_counters_are_survived(void)
     for (int i = 0; i < 100000; i++) {
         struct cow_history history = {.n_leases = 0};
         for (int lease = 0; lease < 20; lease++)
-            (void)cow_history_add(&history, next_random() >> below(64) >> 24, below(2),
-                                  next_random() >> below(64) >> 24);
+            (void)add(&history, next_random() >> below(64) >> 24, below(2), next_random() >> below(64) >> 24);
     }
 }
 

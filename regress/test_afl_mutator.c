@@ -38,7 +38,7 @@ static void test_afl_mutator__mutants_are_programs_that_fit(void)
         CHECK(mutant != NULL && n <= n_max);
         CHECK(n == 0 || rig_binary_version(mutant, n) == RIG_VERSION);
         count_kind(mutant, n, RIG_STORE, &n_ops);
-        n_long += n_ops > 100; /* only a splice with the other one is as long */
+        n_long += n_ops > 180; /* hardly anything but a splice with the other one is as long */
     }
     CHECK(n_long > 100);
     afl_custom_deinit(mutator);

@@ -108,7 +108,7 @@ static void test_mutate__the_same_chance_the_same_mutant(void)
 struct effects {
     uint32_t n_longer, n_shorter, n_permuted, n_retargeted, n_tweaked, n_world, n_swarm, n_repeated, n_same, n_failing,
         n_empty;
-    uint32_t n_failing_creation, n_holding_nothing;
+    uint32_t n_failing_creation, n_holding_nothing, n_moved, n_new;
 };
 
 static bool is_permutation(const struct rig_program *a, const struct rig_program *b)
@@ -165,6 +165,13 @@ static void note_effects(const struct rig_program *a, const struct rig_program *
     effects->n_repeated += has_motif(b);
     effects->n_failing_creation += b->n_ops > a->n_ops && rig_n_leading_faults(b) > rig_n_leading_faults(a);
     effects->n_holding_nothing += b->world.max.n == 0;
+    uint32_t n_alike = 0;
+    for (uint32_t i = 0; i < a->n_ops && i < b->n_ops; i++)
+        n_alike += rig_op_equal(&a->ops[i], &b->ops[i]);
+    const bool is_elsewhere =
+        b->world.max.n && (a->world.max.n != b->world.max.n || a->world.max.unit != b->world.max.unit);
+    effects->n_moved += is_elsewhere && n_alike == a->n_ops;
+    effects->n_new += is_elsewhere && n_alike < 3;
     if (b->n_ops != a->n_ops)
         return;
     uint32_t n_changed = 0, n_retargeted = 0;
@@ -201,6 +208,7 @@ static void test_mutate__each_mutation_happens(void)
     CHECK(effects.n_longer > 5000 && effects.n_shorter > 1000);
     CHECK(effects.n_permuted > 1200 && effects.n_retargeted > 800 && effects.n_tweaked > 1000);
     CHECK(effects.n_world > 700 && effects.n_swarm > 50 && effects.n_repeated > 200);
+    CHECK(effects.n_moved > 200 && effects.n_new > 700);
     CHECK(effects.n_failing_creation > 100 && effects.n_holding_nothing > 50);
     CHECK(effects.n_failing > 100 && effects.n_empty > 50);
     CHECK(effects.n_same < 4000); /* a header that changed, a swap with itself */

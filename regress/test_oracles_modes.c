@@ -26,7 +26,7 @@ static int tells_otherwise(struct rig_subject *subject, struct cow_stats *ret_st
 
 static void expect_told(enum claim told, const char *modes, const char *operations, const char *line)
 {
-    char program[400];
+    char program[500];
     snprintf(program, sizeof program, "cowpool-ops 1\npool slots=1 max=8P %s probe=none observe=final sweep=no\n%s",
              modes, operations);
     liar.stats = tells_otherwise;
@@ -41,9 +41,10 @@ static void test_oracles__pages_that_were_not_copied_over_are_seen(void)
 {
     const char *small = "instantiate i0 none initial=1P\nflush\nreset i0\nrelease i0",
                *too_many =
-                   "instantiate i0 none initial=8P\nfill i0 0 to=end\n" /* and 12 resets: the next one lets go */
+                   "instantiate i0 none initial=8P\nfill i0 0 to=end\n" /* and 19 resets: the next one lets go */
                    "reset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\n"
-                   "reset i0\nreset i0\nreset i0\nreset i0\nflush\nreset i0",
+                   "reset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\nreset i0\n"
+                   "reset i0\nreset i0\nreset i0\nflush\nreset i0",
                *pinned = "instantiate i0 none initial=1P\nstore i0 0 width=8\npin i0\nflush\nreset i0\nrelease i0";
     expect_told(LET_GO, "reset=copyback", small, "divergence: reset reset let-go");
     expect_told(FELL_BACK, "reset=copyback", small, "divergence: reset reset fell-back");

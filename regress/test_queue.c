@@ -200,7 +200,7 @@ static void test_queue__pages_that_every_lease_writes_to_are_kept(void)
     const struct cow_memory memory = fixture_memory(pool, instance);
     for (int i = 0; i < 300; i++) {
         check_clean(&memory, page);
-        dirty(&memory);
+        dirty_most(&memory);
         CHECK_EQ(cow_instance_reset(pool, instance), COW_OK);
     }
     CHECK_EQ(fixture_stats(pool).n_copied, 300);

@@ -21,10 +21,10 @@ static void check_calls(const struct counted *it)
     struct cow_pool *pool = make(it->growth, it->reset, 4, 2);
     struct cow_image *image = fixture_image(pool, page, 0, 7, page);
     for (int i = 0; i < 4; i++) /* both slots map the image, and nothing waits */
-        cycle(pool, image, it->initial_pages * page, it->grown_pages * page);
+        cycle_writing(pool, image, it->initial_pages * page, it->grown_pages * page, dirty_most);
     const struct cow_stats before = fixture_stats(pool);
-    cycle(pool, image, it->initial_pages * page, it->grown_pages * page);
-    cycle(pool, image, it->initial_pages * page, it->grown_pages * page);
+    cycle_writing(pool, image, it->initial_pages * page, it->grown_pages * page, dirty_most);
+    cycle_writing(pool, image, it->initial_pages * page, it->grown_pages * page, dirty_most);
     const struct cow_stats after = fixture_stats(pool);
     const uint64_t expected[COW_N_CALLS] = {[COW_CALL_MADVISE] = it->madvise,
                                             [COW_CALL_PROCESS_MADVISE] = it->process_madvise,
@@ -71,6 +71,38 @@ static void test_reset__two_warm_cycles_make_these_calls(void)
     begin_kernel();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         check_calls(&all[i]);
+}
+
+static uint64_t scans(struct cow_pool *pool)
+{
+    return fixture_stats(pool).n_calls[COW_CALL_PAGEMAP_SCAN];
+}
+
+/* Seven pages of eight are nearly all, six are not; what was let go has to be looked for again. */
+static void test_reset__nobody_looks_for_pages_when_nearly_all_are_kept(void)
+{
+    struct cow_instance instance;
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_COPYBACK, 1, 1);
+    struct cow_image *image = fixture_image(pool, page, 0, 7, page);
+    for (uint64_t n_pages = 6; n_pages <= 7; n_pages++) {
+        CHECK_EQ(fixture_lend(pool, image, 8 * page, 8 * page, &instance), COW_OK);
+        const struct cow_memory memory = fixture_memory(pool, instance);
+        memset(memory.base, 0xee, n_pages * page);
+        CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+        CHECK_EQ(scans(pool), n_pages - 5);
+        CHECK_EQ(fixture_stats(pool).idle_bytes, n_pages * page);
+    }
+    for (int i = 0; i < 3; i++) {
+        cycle(pool, image, 8 * page, page);
+        CHECK_EQ(scans(pool), 2);
+        CHECK_EQ(fixture_stats(pool).idle_bytes, 8 * page);
+    }
+    CHECK_EQ(cow_pool_trim(pool, 0), COW_OK);
+    cycle(pool, image, 8 * page, 0);
+    CHECK_EQ(scans(pool), 3);
+    cow_image_drop(image);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
 /* ---- what is left to the pool ---- */
@@ -275,6 +307,7 @@ int main(void)
 {
     page = fixture_page();
     RUN(test_reset__two_warm_cycles_make_these_calls);
+    RUN(test_reset__nobody_looks_for_pages_when_nearly_all_are_kept);
     RUN(test_reset__the_defaults_are_guard_and_adaptive_where_there_are_markers);
     RUN(test_reset__without_a_scan_pages_are_let_go);
     RUN(test_reset__an_answer_that_cannot_be_is_not_believed);
