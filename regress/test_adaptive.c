@@ -214,8 +214,8 @@ static uint32_t in_vain_after(uint64_t wasted)
 
 static void test_adaptive__what_spares_half_is_not_in_vain(void)
 {
-    CHECK_EQ(in_vain_after(24 * COW_COST_FAULT), 0);
-    CHECK_EQ(in_vain_after(24 * COW_COST_FAULT + 2), 1);
+    CHECK_EQ(in_vain_after(UINT64_C(24) * COW_COST_FAULT), 0);
+    CHECK_EQ(in_vain_after(UINT64_C(24) * COW_COST_FAULT + 2), 1);
 }
 
 static void test_adaptive__keeps_what_every_lease_writes_to(void)
