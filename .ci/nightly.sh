@@ -235,7 +235,7 @@ prune() {
 
 replay() {
     local code programs=(corpus regress/programs)
-    [[ ! -d $out/corpus ]] || programs+=("$out/corpus")
+    [[ -z $(ls "$out/corpus" 2>/dev/null) ]] || programs+=("$out/corpus")
     build/lockstep run --json --matrix --floors "${programs[@]}" 2>&1 >"$work/replay.out" | grep -v '^ *ok  ' # floors that are held
     code=${PIPESTATUS[0]}
     tail -n 1 "$work/replay.out" >"$work/replay.json"

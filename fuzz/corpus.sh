@@ -88,7 +88,7 @@ cover "$run/chosen" "$run/evolved"
 declare -A names=()
 while read -r hash file; do
     names[$hash]=$(basename "$file") # libFuzzer names what it adds by its SHA-1
-done < <(sha1sum "$run"/evolved/*)
+done < <(sha1sum "$run"/evolved/* </dev/null)
 mkdir "$run"/{kept,kept-raw,kept-text}
 for file in "$run"/chosen/*; do
     name=${names[$(basename "$file")]-}
@@ -100,7 +100,7 @@ done
 
 # ---- what is kept means what the inputs meant ----
 kept=("$run"/kept-text/*.ops)
-n_bytes=$(cat "${kept[@]}" | wc -c)
+n_bytes=$(cat "${kept[@]}" </dev/null | wc -c)
 ((n_bytes <= max_bytes)) || give_up "$n_bytes bytes would be kept, more than $max_bytes"
 if [[ $(count_features "$run/kept") != "$(count_features "$run/kept-raw")" ]]; then
     for file in "$run"/kept/*; do
@@ -116,8 +116,10 @@ fi
 rm -rf "$aside.new" "$aside.old"
 { mkdir -p "$out" && mkdir "$aside.new"; } 2>/dev/null || give_up "cannot write into $out"
 before=$(find "$out" -name '*.ops' | wc -l)
-cp "${kept[@]}" "$aside.new"
-chmod 644 "$aside.new"/*
+if ((${#kept[@]})); then # else nothing adds to what people wrote
+    cp "${kept[@]}" "$aside.new"
+    chmod 644 "$aside.new"/*
+fi
 changes=$(diff -rq "$out" "$aside.new" | wc -l || true)
 trap '' INT TERM HUP # these two belong together
 mv "$out" "$aside.old"
