@@ -15,8 +15,7 @@ bool cow_history_add(struct cow_history *history, const struct cow_copies *copie
 {
     const uint64_t n_private = copies->n_private, cost = copies->is_whole ? COW_COST_WHOLE : COW_COST_COPY;
     const uint64_t n_new = copies->is_whole ? 0 : n_private - lesser(n_private, history->n_private);
-    if (copies
-            ->is_audit) { /* the leases since the last time were taken to be like that one, and are like this one by now */
+    if (copies->is_audit) { /* those since the last time were taken to be like that one, and are like this one by now */
         history->wasted += (n_private - lesser(n_private, copies->n_differing)) * COW_COST_COMPARE;
         if (copies->n_differing < history->n_hot)
             history->wasted += (history->n_hot - copies->n_differing) * cost * (COW_AUDIT_EVERY - 1);

@@ -16,9 +16,8 @@
 #include <stdint.h>
 
 enum {
-    COW_COST_SCAN = 1100, /* finding private pages */
-    COW_COST_COPY =
-        160, /* of a page that was found: 100 in the processor's cache, 290 where neither it nor the image is */
+    COW_COST_SCAN = 1100,  /* finding private pages */
+    COW_COST_COPY = 160,   /* of a page, finding it included */
     COW_COST_WHOLE = 100,  /* of a page, when all of them are copied and nobody looks for them */
     COW_COST_COMPARE = 76, /* of a page that does not differ */
     COW_COST_DROP = 1000,  /* letting go: one call for many slots, and its share of what that does to other threads */
@@ -37,8 +36,7 @@ struct cow_history {
     uint64_t n_most;    /* and has changed at most */
     uint64_t n_spared;  /* page faults that did not happen, since the pages were there */
     uint64_t wasted;    /* on copies of other pages */
-    uint32_t
-        n_in_vain; /* how often, by now, pages had spared less than half of their cost when they were let go; is kept */
+    uint32_t n_in_vain; /* how often, by now, they had spared less than half of their cost; not forgotten with them */
 };
 
 /* Their pages were let go. */
