@@ -4,6 +4,8 @@
 #include "record.h"
 #include "sketch.h"
 
+#include <string.h>
+
 bool rig_gen_advise(struct sketch *sketch, struct rig_op *op)
 {
     struct sketch_register *reg = rig_sketch_live(sketch, op);
@@ -46,9 +48,9 @@ bool rig_gen_unpin(struct sketch *sketch, struct rig_op *op)
 /* What the pool does most, and what its way of growing and resetting does. */
 uint8_t rig_some_call(struct rig_random *random, const struct rig_world *world)
 {
-    static const uint8_t calls[] = {RIG_CALL_MADVISE, RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE,   RIG_CALL_FTRUNCATE,
-                                    RIG_CALL_MMAP,    RIG_CALL_MMAP,    RIG_CALL_FCNTL,       RIG_CALL_PWRITE,
-                                    RIG_CALL_PWRITE,  RIG_CALL_MUNMAP,  RIG_CALL_MEMFD_CREATE};
+    static const uint8_t calls[] = {RIG_CALL_MADVISE, RIG_CALL_MADVISE, RIG_CALL_FTRUNCATE,    RIG_CALL_FTRUNCATE,
+                                    RIG_CALL_MMAP,    RIG_CALL_MMAP,    RIG_CALL_FCNTL,        RIG_CALL_PWRITE,
+                                    RIG_CALL_PWRITE,  RIG_CALL_MUNMAP,  RIG_CALL_MEMFD_CREATE, RIG_CALL_PREAD};
     const unsigned ticket = rig_random_below(random, 12);
     if (ticket < 3 && world->growth != RIG_GROWTH_TRUNCATE)
         return RIG_CALL_MPROTECT;
@@ -77,6 +79,7 @@ static uint32_t most_of(uint8_t call)
 {
     switch (call) {
     case RIG_CALL_PWRITE:
+    case RIG_CALL_PREAD:
         return 5000;
     case RIG_CALL_PROCESS_MADVISE:
         return 2;
@@ -87,6 +90,24 @@ static uint32_t most_of(uint8_t call)
     }
 }
 
+static uint8_t named(const char *error)
+{
+    uint8_t i = 0;
+    while (strcmp(rig_error_name[i], error))
+        i++;
+    return i;
+}
+
+/* Half of the time what the pool takes for more than a failure: memory is locked, mappings are short, a file has no seals. */
+static uint8_t some_error_of(const struct sketch *sketch, uint8_t call)
+{
+    if (one_in(sketch, 2) && (call == RIG_CALL_MADVISE || call == RIG_CALL_FCNTL))
+        return named("EINVAL");
+    if (one_in(sketch, 2) && call == RIG_CALL_MMAP)
+        return named("ENOMEM");
+    return rig_some_error(below(sketch, 256));
+}
+
 /* Programs with faults are slower, and so is what follows a slot that is retired: few. */
 bool rig_gen_fault(struct sketch *sketch, struct rig_op *op)
 {
@@ -95,7 +116,7 @@ bool rig_gen_fault(struct sketch *sketch, struct rig_op *op)
     op->choice = sketch->fails_too ? sketch->fails_too - 1 : rig_some_call(sketch->random, sketch->world);
     op->len = bytes_of(1 + below(sketch, one_in(sketch, 2) ? 2 : 7));
     op->forever = one_in(sketch, 8);
-    op->error = rig_some_error(below(sketch, 256));
+    op->error = some_error_of(sketch, op->choice);
     if (most_of(op->choice) && one_in(sketch, 2)) {
         op->form = RIG_FAULT_SHORT;
         op->error = 0;
