@@ -266,6 +266,18 @@ static void test_adaptive__accounts_for_every_page(void)
     }
 }
 
+/* Nobody looked which pages are new: none is; those known to be needed have each spared a fault, the others cost less than with a scan. */
+static void test_adaptive__takes_no_page_copied_whole_for_new(void)
+{
+    struct cow_history history = {.n_leases = 1, .n_private = 90, .n_hot = 20, .n_most = 20};
+    CHECK(!cow_history_add(&history, &(struct cow_copies){.n_private = 100, .is_whole = true}));
+    CHECK_EQ(history.n_private, 100);
+    CHECK_EQ(history.n_hot, 20);
+    CHECK_EQ(history.n_most, 20);
+    CHECK_EQ(history.n_spared, 20);
+    CHECK_EQ(history.wasted, 80 * COW_COST_WHOLE);
+}
+
 /* The waste that is just borne, and a nanosecond more. */
 static void check_threshold(struct cow_history before, uint64_t n_private, uint64_t borne)
 {
@@ -305,6 +317,7 @@ int main(void)
     RUN(test_adaptive__keeps_what_every_lease_writes_to);
     RUN(test_adaptive__lets_go_of_what_nobody_writes_to);
     RUN(test_adaptive__accounts_for_every_page);
+    RUN(test_adaptive__takes_no_page_copied_whole_for_new);
     RUN(test_adaptive__lets_go_at_the_cost_of_doing_so);
     RUN(test_adaptive__any_counters_are_survived);
     return 0;
