@@ -170,6 +170,8 @@ static const char *check_slot(const struct cow_pool *pool, const struct cow_slot
         return "(S1) a slot that is not live has accessible bytes";
     if (!mapped && (slot->image || slot->paved_bytes))
         return "(S4, S5) a bare or retired slot holds an image";
+    if (mapped && slot->lost)
+        return "(S4) a lost slot is mapped";
     if (slot->window_bytes > pool->geometry.capacity_bytes - slot->paved_bytes)
         return "(S2) a window of guard markers reaches past the capacity";
     if (slot->state == COW_SLOT_IDLE && slot->extension_bytes)

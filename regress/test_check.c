@@ -148,6 +148,8 @@ static void test_check__slots(void)
     EXPECT_BROKEN("(S1) a slot that is not live has accessible bytes", w.idle->accessible_bytes, 1);
     EXPECT_BROKEN(bare, w.bare->image, w.copy);
     EXPECT_BROKEN(bare, w.bare->paved_bytes, w.page);
+    EXPECT_BROKEN("(S4) a lost slot is mapped", w.idle->lost, true);
+    EXPECT_BROKEN("(S4) a lost slot is mapped", w.live->lost, true);
     EXPECT_BROKEN("(S1) an idle slot is open past its initial part", w.idle->extension_bytes, w.page);
     EXPECT_BROKEN("(S2) the accessible end is not a whole number of host pages", w.live->extension_bytes, 1);
     EXPECT_BROKEN("(S2) an extension file is not as long as the books say", w.live->extension_bytes, w.page);

@@ -6,6 +6,7 @@
 #include "faulty.h"
 #include "fixture.h"
 #include "harness.h"
+#include "process.h"
 
 #include "pool.h"
 
@@ -162,6 +163,29 @@ static void test_handle__a_slot_without_handles_is_lost(void)
     CHECK_EQ(kernel.n_mapped_bytes, 0);
 }
 
+/* Whatever it held: an idle slot lets go of its tenant's image. */
+static void test_handle__a_lost_slot_holds_nothing(void)
+{
+    const uint64_t page = fixture_page();
+    struct cow_pool *pool = fixture_pool(1, 2);
+    struct cow_image *image = fixture_image(pool, page, 0, 0x77, page);
+    struct cow_instance instance;
+    atomic_store(&cow_handle_n_blocks, (UINT64_C(1) << (64 - COW_HANDLE_BLOCK_BITS)) - 1);
+    CHECK_EQ(fixture_lend(pool, image, page, page, &instance), COW_OK);
+    const uint8_t *base = fixture_memory(pool, instance).base;
+    CHECK_EQ(cow_instance_release(pool, instance), COW_OK);
+    CHECK(process_can_read(base));
+    pool->slots[0].last_handle |=
+        (UINT64_C(1) << COW_HANDLE_BLOCK_BITS) - 1; /* the last of its block, and none is left */
+    CHECK_EQ(fixture_lend(pool, image, page, page, &instance), COW_FULL);
+    CHECK_EQ(fixture_stats(pool).n_lost, 1);
+    CHECK(!process_can_read(base));
+    CHECK(cow_pool_check(pool) == NULL);
+    cow_image_drop(image);
+    CHECK_EQ(fixture_stats(pool).dead_image_bytes, 0);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
 int main(void)
 {
     RUN(test_handle__names_its_slot_for_every_number_of_index_bits);
@@ -170,5 +194,6 @@ int main(void)
     RUN(test_handle__no_two_are_equal_across_threads);
     RUN(test_handle__none_is_left_after_the_last_block);
     RUN(test_handle__a_slot_without_handles_is_lost);
+    RUN(test_handle__a_lost_slot_holds_nothing);
     return 0;
 }

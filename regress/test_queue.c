@@ -347,8 +347,11 @@ static void test_queue__once_enough_are_warm_the_one_idle_longest_is_taken(void)
         CHECK_EQ(cow_pool_close(pool), COW_OK);
     }
     const struct cow_pool_config too_many = {.n_slots = 1, .warm_slots = COW_MAX_SLOTS + 1};
+    const struct cow_pool_config most = {.n_slots = 1, .warm_slots = COW_MAX_SLOTS};
     struct cow_pool *pool = NULL;
     CHECK_EQ(cow_pool_create(&too_many, &pool), COW_CONFIG);
+    CHECK_EQ(cow_pool_create(&most, &pool), COW_OK);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
 int main(void)
