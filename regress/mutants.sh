@@ -212,7 +212,7 @@ setup() {
     mapfile -t swept < <(grep -LE '^fault ' regress/programs/*.ops corpus/{motifs,edges}/*.ops)
     # As the build is compiled, but for what the debugger wants: equal code shall be equal bytes. Swapped arguments of other types
     # are no mutants.
-    read -ra compiler <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -Werror=int-conversion -Werror=incompatible-pointer-types"
+    read -ra compiler <<<"${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O2 -fno-omit-frame-pointer -Werror=int-conversion -Werror=incompatible-pointer-types -Werror=enum-conversion"
     asan_compiler=("$(sed -n 's/^CMAKE_C_COMPILER:[A-Z]*=//p' build/asan/CMakeCache.txt 2>/dev/null || true)" -std=gnu11 -D_GNU_SOURCE -DCOW_DEBUG=1 -DCOW_HOSTILE=1
         -O1 -g -fno-omit-frame-pointer -w -fsanitize=address,undefined -fno-sanitize-recover=all)
     . .ci/toolchain.sh

@@ -23,6 +23,7 @@ static struct {
     int nonsense;         /* which answer of a scan */
     bool view_fails, is_locked;
     int discard_error; /* of each, by itself */
+    int n_advised;     /* calls of both */
 } kernel;
 
 static inline int my_scan(const struct cow_sys_table *self, int fd, uint8_t *at, size_t n_bytes, unsigned where,
@@ -56,6 +57,7 @@ static int64_t my_process_madvise(const struct cow_sys_table *self, int fd, cons
                                   enum cow_advice advice)
 {
     (void)self;
+    kernel.n_advised++;
     if (kernel.advise_error)
         return kernel.advise_error;
     if (kernel.advised_less) /* the last range is not done, and nothing says so */
@@ -66,6 +68,7 @@ static int64_t my_process_madvise(const struct cow_sys_table *self, int fd, cons
 static inline int my_madvise(const struct cow_sys_table *self, void *at, size_t n_bytes, enum cow_advice advice)
 {
     (void)self;
+    kernel.n_advised++;
     if (kernel.guard_error && advice == COW_ADVICE_GUARD)
         return kernel.guard_error;
     if (kernel.is_locked && advice == COW_ADVICE_DISCARD)

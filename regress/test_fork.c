@@ -68,6 +68,7 @@ static int every_call_is_refused(void)
     CLAIM(cow_instance_reset(pool, live) == COW_FORKED);
     CLAIM(cow_instance_release(pool, live) == COW_FORKED);
     CLAIM(cow_pool_flush(pool) == COW_FORKED);
+    CLAIM(cow_pool_trim(pool, 0) == COW_FORKED);
     CLAIM(cow_pool_stats(pool, &stats) == COW_FORKED);
     CLAIM(cow_image_create(pool, 1, NULL, 0, &made) == COW_FORKED);
     CLAIM(cow_pool_check(pool) != NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception */
-/* A heap that has no memory left: all allocations of a call fail, then all but the first, and so on. The linker puts the functions
+/* A heap that has no memory left: all allocations of a call fail, then all but the first, and so on; or only that one. The linker puts the functions
  * below between this program and the C library (CMakeLists.txt). Each time the call must say -ENOMEM, and leave nothing: no block of
  * the heap, no descriptor, no mapping, and a pool that is as it was. And what lends, grows, resets and releases does not allocate at
  * all. */
@@ -14,7 +14,8 @@
 
 /* ---- the heap ---- */
 
-static unsigned fail_at;           /* counted down: from 1 on all fail; 0: none */
+static unsigned fail_at;           /* counted down: at 1 one fails; 0: none */
+static bool fails_once;            /* or those behind it too */
 static unsigned n_asked, n_failed; /* since the last reset_heap() */
 static int64_t n_held;             /* blocks */
 
@@ -36,6 +37,7 @@ static bool is_out_of_memory(void)
         fail_at -= fail_at > 1;
         return false;
     }
+    fail_at = fails_once ? 0 : 1;
     n_failed++;
     return true;
 }
@@ -78,8 +80,8 @@ static void reset_heap(unsigned next_fail_at)
 
 /* ---- creation ---- */
 
-/* First of all tests: the handlers of fork() are registered but once in a process. */
-static void test_oom__creation(void)
+/* The handlers of fork() are registered but once in a process. */
+static void create(unsigned n_handlers)
 {
     unsigned n_allocations = 0;
     for (unsigned n = 1;; n++) {
@@ -106,7 +108,15 @@ static void test_oom__creation(void)
             break;
     }
     /* The pool, its images' lock, its shards, of each the buckets and the lock, the slots, the handlers. */
-    CHECK_EQ(n_allocations, 1 + 1 + 1 + 3 * 2 + 1 + 1);
+    CHECK_EQ(n_allocations, 1 + 1 + 1 + 3 * 2 + 1 + n_handlers);
+}
+
+/* First of all tests. */
+static void test_oom__creation(void)
+{
+    create(1);
+    fails_once = true;
+    create(0);
 }
 
 /* ---- what a pool makes ---- */
@@ -218,7 +228,7 @@ static void walk(int (*make)(void), unsigned n_expected)
     close_world();
 }
 
-static void test_oom__images(void)
+static void make_images(void)
 {
     walk(make_of_segments, 3); /* the order of the segments, the buffer of the writer, the image */
     walk(make_of_nothing, 2);
@@ -227,6 +237,14 @@ static void test_oom__images(void)
     walk(make_of_empty_file, 1);
     walk(make_of_empty_file_by_copying, 1);
     walk(make_of_wasm, 5); /* its segments, its globals, and the three of an image */
+}
+
+static void test_oom__images(void)
+{
+    fails_once = false;
+    make_images();
+    fails_once = true;
+    make_images();
 }
 
 /* ---- what allocates nothing ---- */

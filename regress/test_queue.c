@@ -90,6 +90,29 @@ static void test_queue__a_child_cannot_read_what_waits(void)
     CHECK_EQ(process_in_child(in_child_with_a_queue), 0);
 }
 
+static int in_child_with_pages_kept(void)
+{
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_ADAPTIVE, 1, 100);
+    cycle(pool, NULL, N_PAGES * page, 0);
+    CHECK(fixture_stats(pool).idle_bytes > 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        kernel.n_advised = 0;
+        _exit(cow_pool_trim(pool, 0) != COW_FORKED || kernel.n_advised);
+    }
+    CHECK_EQ(process_wait(child), 0);
+    CHECK_EQ(cow_pool_trim(pool, 0), COW_OK);
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+    return 0;
+}
+
+/* Its descriptors would reach the parent's. */
+static void test_queue__a_child_trims_nothing(void)
+{
+    begin_kernel();
+    CHECK_EQ(process_in_child(in_child_with_pages_kept), 0);
+}
+
 /* ---- what idle slots keep ---- */
 
 static void test_queue__idle_slots_keep_no_more_than_they_may(void)
@@ -361,6 +384,7 @@ int main(void)
     RUN(test_queue__the_release_that_fills_the_queue_cleans_it);
     RUN(test_queue__what_fails_while_the_queue_is_cleaned_is_told);
     RUN(test_queue__a_child_cannot_read_what_waits);
+    RUN(test_queue__a_child_trims_nothing);
     RUN(test_queue__idle_slots_keep_no_more_than_they_may);
     RUN(test_queue__pages_that_nobody_needs_are_let_go);
     RUN(test_queue__pages_that_nobody_needs_are_let_go_one_by_one_or_never);

@@ -125,6 +125,10 @@ static void test_reset__the_defaults_are_guard_and_adaptive_where_there_are_mark
     CHECK_EQ(cow_pool_close(pool), COW_OK);
     CHECK_EQ(process_n_descriptors(), n_descriptors);
 
+    const struct cow_pool_config left = {.n_slots = 1, .sys = &kernel.table};
+    kernel.protect_at = 1; /* what is chosen instead is tried too */
+    CHECK_EQ(cow_pool_create(&left, &pool), -ENOMEM);
+    kernel.protect_at = 0;
     const struct cow_pool_config config = {.n_slots = 1, .growth = COW_GROWTH_GUARD, .sys = &kernel.table};
     pool = NULL;
     CHECK_EQ(cow_pool_create(&config, &pool), COW_UNSUPPORTED);
