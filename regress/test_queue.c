@@ -377,6 +377,25 @@ static void test_queue__once_enough_are_warm_the_one_idle_longest_is_taken(void)
     CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
+/* Of slots that are as warm, one that has pages to give goes first, whichever was idle before. */
+static void test_queue__pages_that_are_kept_are_lent_first(void)
+{
+    begin_kernel();
+    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_COPYBACK, 2, 0);
+    for (int order = 0; order < 2; order++) {
+        struct cow_instance with_pages, without;
+        const uint32_t slot = slot_lent_for(pool, 4, &with_pages);
+        CHECK(slot_lent_for(pool, 4, &without) != slot);
+        fixture_memory(pool, with_pages).base[0] = 0xee;
+        CHECK_EQ(cow_instance_release(pool, order ? without : with_pages), COW_OK);
+        CHECK_EQ(cow_instance_release(pool, order ? with_pages : without), COW_OK);
+        CHECK_EQ(slot_lent_for(pool, 4, &with_pages), slot);
+        CHECK_EQ(cow_instance_release(pool, with_pages), COW_OK);
+        CHECK_EQ(cow_pool_trim(pool, 0), COW_OK);
+    }
+    CHECK_EQ(cow_pool_close(pool), COW_OK);
+}
+
 int main(void)
 {
     page = fixture_page();
@@ -394,5 +413,6 @@ int main(void)
     RUN(test_queue__what_cannot_be_trimmed_is_retired);
     RUN(test_queue__slots_too_large_for_one_call_are_cleaned_by_few);
     RUN(test_queue__once_enough_are_warm_the_one_idle_longest_is_taken);
+    RUN(test_queue__pages_that_are_kept_are_lent_first);
     return 0;
 }
