@@ -42,6 +42,7 @@ tests_of() {
         impl/image*) echo test_image test_image_file test_image_kernel test_oom test_fault test_threads ;;
         impl/adaptive.*) echo test_adaptive test_reset ;;
         impl/handle.*) echo test_handle test_instance ;;
+        impl/shard.*) echo test_shard test_queue test_instance test_pool test_reset test_oom test_threads test_fault ;;
         impl/locate.c) echo test_oracles_locate test_instance test_trap ;;
         impl/names.c) echo test_pool test_image test_sys ;;
         impl/selftest.c) echo test_kernel test_environment test_fault ;;

@@ -2,8 +2,6 @@
 /* Slots that wait to be cleaned together, and what idle slots may keep. */
 #include "reset_world.h"
 
-#include "pool.h"
-
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -67,26 +65,6 @@ static void test_queue__what_fails_while_the_queue_is_cleaned_is_told(void)
     CHECK(cow_pool_check(pool) == NULL);
     kernel.advise_error = kernel.discard_error = 0;
     cycle(pool, NULL, page, page);
-    CHECK_EQ(cow_pool_close(pool), COW_OK);
-}
-
-/* They go into an array of that size. */
-static void test_queue__no_more_are_taken_than_asked_for(void)
-{
-    struct cow_instance instances[3];
-    begin_kernel();
-    struct cow_pool *pool = make(COW_GROWTH_PROTECT, COW_RESET_DEFERRED, 3, 100);
-    lend_all(pool, instances, 3);
-    for (int i = 0; i < 3; i++)
-        CHECK_EQ(cow_instance_release(pool, instances[i]), COW_OK);
-    struct cow_slot *taken[3] = {NULL};
-    CHECK_EQ(cow_shard_take_queued(&pool->shards[0], taken, 2), 2);
-    CHECK(taken[0] && taken[1] && taken[0] != taken[1] && !taken[2]);
-    for (int i = 0; i < 2; i++) {
-        cow_shard_put(&pool->shards[0], taken[i]);
-        cow_shard_end_flush(&pool->shards[0]);
-    }
-    CHECK(cow_pool_check(pool) == NULL);
     CHECK_EQ(cow_pool_close(pool), COW_OK);
 }
 
@@ -424,7 +402,6 @@ int main(void)
     RUN(test_queue__nothing_is_full_while_a_slot_waits);
     RUN(test_queue__the_release_that_fills_the_queue_cleans_it);
     RUN(test_queue__what_fails_while_the_queue_is_cleaned_is_told);
-    RUN(test_queue__no_more_are_taken_than_asked_for);
     RUN(test_queue__a_child_cannot_read_what_waits);
     RUN(test_queue__a_child_trims_nothing);
     RUN(test_queue__idle_slots_keep_no_more_than_they_may);
