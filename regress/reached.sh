@@ -27,14 +27,13 @@ count_lines() {
             $1 == "DA" { print file ":" $2, $3 }' "$tree/counting.lcov" >"$tree/lines"
 }
 
-# changed_lines - PATCH: "FILE:LINE" of each line that it takes out, numbered as before; with +, of each that it puts in, as behind
+# changed_lines - TREE: "FILE:LINE" of each line of impl/ that the patch in TREE takes out; with +, of each that it puts in. From what it has
+# done, not from what it says: its line numbers are those of the pool that it was written for.
 changed_lines() {
-    awk -v sign="$1" '
-        /^(---|\+\+\+) [ab]\// { if (substr($0, 1, 1) == sign) file = substr($2, 3); next }
+    { diff -rU0 impl "$2/impl" || true; } | awk -v sign="$1" '
+        /^(---|\+\+\+) .*impl\// { if (substr($0, 1, 1) == sign) { file = $2; sub(/^.*\/impl\//, "impl/", file) } next }
         /^@@ / { split(sign == "-" ? $2 : $3, at, /[-+,]/); line = at[2]; next }
-        !line { next }
-        substr($0, 1, 1) == sign { print file ":" line }
-        $0 == "" || index(" " sign, substr($0, 1, 1)) { line++ }' "$2"
+        substr($0, 1, 1) == sign { print file ":" line++ }'
 }
 
 # met COUNTS: whether one of the lines that it reads was executed: yes, no, or unknown if none of them is code
@@ -57,11 +56,11 @@ reach() {
         sure "cannot count the lines that the corpus reaches" count_lines "$unpatched" impl/*.c impl/sys/*.c
         keep "$unpatched/key" "$code_hash $corpus_hash"
     fi
-    before=$(changed_lines - "$1" | met "$unpatched/lines")
+    before=$(changed_lines - "$2/tree" | met "$unpatched/lines")
     reached=$before
     [[ $before != yes ]] || return 0
     mapfile -t sources < <(patched_sources "$1")
     sure "cannot count the lines of $1 that the corpus reaches" count_lines "$2/tree" "${sources[@]}"
-    reached=$(changed_lines + "$1" | met "$2/tree/lines")
+    reached=$(changed_lines + "$2/tree" | met "$2/tree/lines")
     [[ $reached != unknown ]] || reached=$before
 }

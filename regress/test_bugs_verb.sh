@@ -16,6 +16,8 @@ cp regress/bugs/B27.patch "$PATCHES/"
 header() { sed '/^--- a\//,$d' regress/bugs/B27.patch; }
 # The line that B27 changes, and a pair of parentheses more: the same pool.
 { header && sed -n '/^--- a\//,$p' regress/bugs/B27.patch | sed '/^-[^-]/{ p; s/^-\(.*\) = \(.*\);/+\1 = (\2);/; p; d }; /^+[^+]/d'; } >"$PATCHES/Same.patch"
+# Its line numbers are those of another pool: what counts is where it goes.
+sed -i -E 's/^@@ -[0-9]+(.*) \+[0-9]+/@@ -2\1 +2/' "$PATCHES/Same.patch"
 # What programs do not run: the handlers of embedders that have none.
 sed '/^[a-z].* cow_trap_call(/,/^{/ s/^{/&\n    (void)0;/' impl/trap.c >"$dir/trap.c"
 { header && ! diff -U1 --label a/impl/trap.c --label b/impl/trap.c impl/trap.c "$dir/trap.c"; } >"$PATCHES/Far.patch"
