@@ -78,8 +78,8 @@ original() { echo "$state/objects/$(tr / % <<<"${1/%*.h/headers}")"; }
 # A test may contain a file of the pool, and may stand between the pool and the C library.
 link() {
     local objects=("$build/CMakeFiles/$1.dir"/*/*.o "$dir"/*.o) wraps
-    if grep -qs "^#include \"${2##*/}\"" "regress/$1.c"; then
-        "${compiler[@]}" -iquote "$dir/${2%/*}" -iquote regress -Ifuzz -Iimpl -Iimpl/include -Ireference -c "regress/$1.c" -o "$dir/contains" || return
+    if grep -qsE "^#include \"(.*/)?${2##*/}\"" "regress/$1.c"; then
+        "${compiler[@]}" -iquote "$dir/${2%/*}" -iquote "$dir/impl" -iquote regress -Ifuzz -Iimpl -Iimpl/include -Ireference -c "regress/$1.c" -o "$dir/contains" || return
         objects=("$dir/contains")
     fi
     mapfile -t wraps < <(nm "${objects[0]}" | sed -n 's/.* T __wrap_/-Wl,--wrap=/p')

@@ -197,6 +197,7 @@ static void test_sys__one_mapping_is_saved_and_no_more(void)
     cow_sys_save(&saving);
     cow_sys_save(&saving);
     CHECK_EQ(process_n_mappings("regress-sys"), n_mappings + 1);
+    CHECK_EQ(saving.n_calls[COW_CALL_MMAP], 1);
     CHECK(cow_sys_spend(&saving));
     CHECK(!cow_sys_spend(&saving));
     on_madvise = (struct rigged){1, ENOMEM}; /* a child would get it */
