@@ -120,13 +120,21 @@ struct rig_world rig_plain_world(const struct rig_program *program)
     return world;
 }
 
+/* Sizes by value: behind the unit there are bytes that mean nothing. */
+static bool is_plain(const struct rig_key *key, const uint8_t *field, const uint8_t *plain)
+{
+    return key->type == RIG_KEY_SIZE ? rig_size_equal(*(const struct rig_size *)(const void *)field,
+                                                      *(const struct rig_size *)(const void *)plain)
+                                     : memcmp(field, plain, rig_key_bytes(key)) == 0;
+}
+
 static uint64_t weigh_world(const struct rig_program *program)
 {
     const struct rig_world plain = rig_plain_world(program);
     uint64_t weight = 0;
     for (size_t i = 0; i < RIG_N_KEYS; i++) {
         const uint8_t *field = (const uint8_t *)&program->world + rig_keys[i].offset;
-        if (memcmp(field, (const uint8_t *)&plain + rig_keys[i].offset, rig_key_bytes(&rig_keys[i])) == 0)
+        if (is_plain(&rig_keys[i], field, (const uint8_t *)&plain + rig_keys[i].offset))
             continue;
         weight += WEIGHT_SETTING;
         if (rig_keys[i].type == RIG_KEY_SIZE)

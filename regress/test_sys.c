@@ -261,11 +261,14 @@ static void test_sys__interrupted_calls_are_made_again(void)
 static void test_sys__questions_about_no_file_are_errors(void)
 {
     uint64_t begin = 42, end = 42;
+    struct cow_stretch stretch;
+    uint8_t *walked;
     CHECK_EQ(sys->file_bytes(sys, -1), -EBADF);
     CHECK_EQ(sys->seals(sys, -1), -EBADF);
     CHECK_EQ(sys->has_host_pages(sys, -1), -EBADF);
     CHECK_EQ(sys->next_data(sys, -1, 0, &begin, &end), -EBADF);
     CHECK_EQ(sys->duplicate(sys, -1), -EBADF);
+    CHECK_EQ(sys->pagemap_scan(sys, -1, NULL, 0, COW_PAGES_PRESENT, &stretch, 1, &walked), -EBADF);
     CHECK(begin == 42 && end == 42);
     const int fd = make_file();
     on_fstatfs = (struct rigged){1, EIO};
