@@ -38,6 +38,13 @@ static int64_t no_length(const struct cow_sys_table *self, int fd)
     return no_seals(self, fd);
 }
 
+static int64_t no_bytes(const struct cow_sys_table *self, int fd)
+{
+    (void)self;
+    (void)fd;
+    return 0;
+}
+
 static int no_next_data(const struct cow_sys_table *self, int fd, uint64_t offset_bytes, uint64_t *ret_begin_bytes,
                         uint64_t *ret_end_bytes)
 {
@@ -201,6 +208,7 @@ static void test_check__images(void)
     EXPECT_BROKEN(runs, first->offset_bytes, 1);
     EXPECT_BROKEN(file, second->file_offset_bytes, 0);
     EXPECT_BROKEN(file, w.copy->file_bytes, 3 * w.page);
+    EXPECT_BROKEN(file, w.sealed->file_bytes, 3 * w.page);
     EXPECT_BROKEN(file, w.copy->fd, w.short_fd);
     EXPECT_BROKEN(hole, w.copy->fd, w.sparse_fd);
     CHECK_EQ(pwrite(w.sparse_fd, "\x99", 1, (off_t)w.page), 1);
@@ -237,6 +245,9 @@ static void test_check__a_question_without_an_answer_proves_nothing(void)
     CHECK(cow_pool_check(w.pool) == NULL);
     w.mute.file_bytes = cow_sys_linux.file_bytes;
     CHECK(cow_pool_check(w.pool) == NULL);
+    w.mute.file_bytes = no_bytes; /* that is an answer */
+    const char *said = cow_pool_check(w.pool);
+    CHECK_STRINGS(said ? said : "nothing", "(S2) an extension file is not as long as the books say");
     w.pool->sys.table = &cow_sys_linux;
     close_world();
 }
