@@ -15,8 +15,9 @@ enum lie {
     HONEST,
     MAP_UNREADABLE,    /* private memory cannot be read */
     MAP_DIRTY,         /* an image has other bytes until it is discarded the first time */
-    DISCARD_NOTHING,   /* from the n-th on */
+    DISCARD_NOTHING,   /* the n-th */
     SHUT_NOTHING,      /* mprotect, or guard markers */
+    SHUT_LATE,         /* when it is discarded */
     SHUT_AND_KEEP,     /* the bytes come back when it is opened */
     OPEN_NOTHING,      /* */
     OPEN_WITH_BYTES,   /* */
@@ -25,9 +26,12 @@ enum lie {
     SHRINK_ONLY_LENGTH,
     GROW_TOO_FAR,
     GROW_ONCE,
-    WRITE_NOTHING, /* and say so */
-    BATCH_FIRST,   /* process_madvise: only the first range is done, and both are claimed */
+    WRITE_NOTHING,  /* of the n-th single byte, and say so */
+    WRITE_BY_BYTES, /* no lie */
+    WRITE_CLAIM_MORE,
+    BATCH_FIRST, /* process_madvise: only the first range is done, and both are claimed */
     BATCH_SECOND,
+    BATCH_BUT_A_BYTE,
     BATCH_SHORT, /* the first range is done, and nothing else is claimed: no lie */
     BATCH_NO_PROCESS,
     SCAN_NONE,
@@ -41,8 +45,9 @@ enum lie {
 static struct {
     struct cow_sys_table table; /* first: `self` is this */
     enum lie lie;
-    int at, n_discards, n_grown;
+    int at, n_discards, n_grown, n_written;
     uint8_t *shut, kept[1 << 16];
+    int (*shut_late)(uint8_t *at, bool opens);
 } kernel;
 static const struct cow_sys_table *const honest = &cow_sys_linux;
 static size_t page;
@@ -66,6 +71,9 @@ static int set_access(uint8_t *at, bool opens, int (*really)(uint8_t *at, bool o
     if (!opens) {
         kernel.shut = at;
         memcpy(kernel.kept, at, page);
+        kernel.shut_late = kernel.lie == SHUT_LATE ? really : NULL;
+        if (kernel.shut_late)
+            return 0;
     }
     const int result = really(at, opens);
     if (!result && opens && kernel.lie == OPEN_WITH_BYTES)
@@ -100,9 +108,11 @@ static int my_madvise(const struct cow_sys_table *self, void *at, size_t n_bytes
     CHECK_EQ(n_bytes, page);
     if (advice == COW_ADVICE_GUARD || advice == COW_ADVICE_UNGUARD)
         return set_access(at, advice == COW_ADVICE_UNGUARD, really_mark);
-    if (advice == COW_ADVICE_DISCARD && kernel.lie == DISCARD_NOTHING && ++kernel.n_discards >= kernel.at)
+    if (advice == COW_ADVICE_DISCARD && kernel.lie == DISCARD_NOTHING && ++kernel.n_discards == kernel.at)
         return 0;
     const int result = honest->madvise(honest, at, n_bytes, advice);
+    if (kernel.shut_late && at == kernel.shut)
+        return kernel.shut_late(at, false);
     if (kernel.lie == DISCARD_OPENS && at == kernel.shut) {
         (void)really_mark(at, true);
         (void)really_protect(at, true);
@@ -133,7 +143,18 @@ static int64_t my_pwrite(const struct cow_sys_table *self, int fd, const struct 
                          uint64_t offset)
 {
     (void)self;
-    return kernel.lie == WRITE_NOTHING && pieces[0].iov_len == 1 ? 0 : honest->pwrite(honest, fd, pieces, n, offset);
+    struct iovec piece = pieces[0];
+    CHECK_EQ(n, 1);
+    if (piece.iov_len == 1)
+        return kernel.lie == WRITE_NOTHING && ++kernel.n_written == kernel.at
+                   ? 0
+                   : honest->pwrite(honest, fd, pieces, n, offset);
+    if (kernel.lie == WRITE_BY_BYTES)
+        piece.iov_len = 1;
+    if (kernel.lie == WRITE_CLAIM_MORE && offset == 0)
+        piece.iov_len = page / 2;
+    const int64_t n_done = honest->pwrite(honest, fd, &piece, n, offset);
+    return kernel.lie == WRITE_CLAIM_MORE && offset ? n_done + 1 : n_done;
 }
 
 static int64_t my_process_madvise(const struct cow_sys_table *self, int fd, const struct iovec *ranges, size_t n,
@@ -147,9 +168,12 @@ static int64_t my_process_madvise(const struct cow_sys_table *self, int fd, cons
         CHECK_EQ(honest->madvise(honest, ranges[1].iov_base, page, advice), 0);
     if (kernel.lie == BATCH_SHORT)
         return (int64_t)page;
-    return kernel.lie == BATCH_FIRST || kernel.lie == BATCH_SECOND
-               ? (int64_t)(2 * page)
-               : honest->process_madvise(honest, fd, ranges, n, advice);
+    if (kernel.lie == BATCH_FIRST || kernel.lie == BATCH_SECOND)
+        return (int64_t)(2 * page);
+    const int64_t n_done = honest->process_madvise(honest, fd, ranges, n, advice);
+    if (kernel.lie == BATCH_BUT_A_BYTE)
+        ((uint8_t *)ranges[kernel.at].iov_base)[page - 1] ^= 1;
+    return n_done;
 }
 
 static int my_scan(const struct cow_sys_table *self, int fd, uint8_t *at, size_t n_bytes, unsigned where,
@@ -207,8 +231,11 @@ static void check_refused(const enum lie *lies, size_t n, enum cow_growth growth
 
 static void test_selftest__private_memory(void)
 {
-    const enum lie lies[] = {MAP_UNREADABLE, MAP_DIRTY, WRITE_NOTHING};
+    const enum lie lies[] = {MAP_UNREADABLE, MAP_DIRTY, WRITE_CLAIM_MORE};
     check_refused(lies, sizeof lies / sizeof *lies, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD);
+    CHECK_EQ(verdict(WRITE_BY_BYTES, 0, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD), COW_OK);
+    for (int at = 1; at <= 4; at++) /* whether zero is readable, twice, and an image; whether it can be written to */
+        CHECK_EQ(verdict(WRITE_NOTHING, at, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD), COW_KERNEL);
     for (int at = 1; at <= 3; at++) /* of memory that is zero, twice, and of an image */
         CHECK_EQ(verdict(DISCARD_NOTHING, at, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD), COW_KERNEL);
     CHECK_EQ(verdict(DISCARD_NOTHING, 4, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD), COW_OK); /* nobody asks */
@@ -222,7 +249,7 @@ static void test_selftest__extension_files(void)
 
 static void check_access(enum cow_growth growth)
 {
-    const enum lie lies[] = {SHUT_NOTHING, OPEN_NOTHING, OPEN_WITH_BYTES, DISCARD_OPENS};
+    const enum lie lies[] = {SHUT_NOTHING, SHUT_LATE, OPEN_NOTHING, OPEN_WITH_BYTES, DISCARD_OPENS};
     check_refused(lies, sizeof lies / sizeof *lies, growth, COW_RESET_DISCARD);
 }
 
@@ -254,6 +281,10 @@ static void test_selftest__many_at_once(void)
     CHECK_EQ(verdict(BATCH_SHORT, 0, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), COW_OK);
     CHECK_EQ(verdict(BATCH_NO_PROCESS, 0, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), COW_OK);
     check_refused(lies, sizeof lies / sizeof *lies, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED);
+    const int before = verdict(BATCH_BUT_A_BYTE, 0, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD); /* nobody asks */
+    CHECK_EQ(before, COW_OK);
+    for (int at = 0; at < 2; at++)
+        CHECK_EQ(verdict(BATCH_BUT_A_BYTE, at, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), COW_KERNEL);
 }
 
 static void test_selftest__guard_markers(void)
