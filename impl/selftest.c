@@ -15,6 +15,8 @@ struct bench {
     enum cow_reset reset;
 };
 
+enum { N_GROWTHS = COW_GROWTH_SOFTWARE + 1, N_RESETS = COW_RESET_ADAPTIVE + 1 };
+
 #define PATTERN 0x5a
 #define DIRT 0xa5
 
@@ -254,7 +256,7 @@ static void tear_down(struct bench *bench)
 int cow_selftest(const struct cow_sys_table *table, enum cow_growth growth, enum cow_reset reset)
 {
     /* Relaxed: at worst two threads test at the same time. */
-    static atomic_bool linux_is_good[COW_GROWTH_SOFTWARE + 1][COW_RESET_ADAPTIVE + 1];
+    static atomic_bool linux_is_good[N_GROWTHS][N_RESETS];
     struct bench bench = {.sys.table = table,
                           .page_bytes = table->host_page_bytes(table),
                           .image_fd = -1,

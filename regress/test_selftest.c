@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 enum lie {
     HONEST,
@@ -295,6 +296,24 @@ static void test_selftest__guard_markers(void)
     CHECK_EQ(verdict(SHUT_AND_KEEP, 0, COW_GROWTH_GUARD, COW_RESET_DISCARD), COW_KERNEL);
 }
 
+/* What is remembered of Linux is that it kept its word; neither that it could not answer, nor what others did. */
+static void test_selftest__failures_are_not_remembered(void)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const struct rlimit none = {0, limit.rlim_max};
+    CHECK_EQ(verdict(HONEST, 0, COW_GROWTH_SOFTWARE, COW_RESET_COPYBACK), COW_OK);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(cow_selftest(honest, COW_GROWTH_SOFTWARE, COW_RESET_COPYBACK), -EMFILE);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    CHECK_EQ(cow_selftest(honest, COW_GROWTH_SOFTWARE, COW_RESET_COPYBACK), COW_OK);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CHECK_EQ(cow_selftest(honest, COW_GROWTH_SOFTWARE, COW_RESET_COPYBACK), COW_OK); /* it asks no more */
+    CHECK_EQ(cow_selftest(honest, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), -EMFILE);
+    CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
 int main(void)
 {
     page = fixture_page();
@@ -303,6 +322,7 @@ int main(void)
     RUN(test_selftest__access);
     RUN(test_selftest__scans);
     RUN(test_selftest__many_at_once);
+    RUN(test_selftest__failures_are_not_remembered);
     RUN(test_selftest__guard_markers); /* last: it may be skipped */
     return 0;
 }
