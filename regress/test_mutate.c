@@ -163,7 +163,8 @@ static void note_effects(const struct rig_program *a, const struct rig_program *
     effects->n_longer += b->n_ops > a->n_ops;
     effects->n_shorter += b->n_ops < a->n_ops;
     effects->n_repeated += has_motif(b);
-    effects->n_failing_creation += b->n_ops > a->n_ops && rig_n_leading_faults(b) > rig_n_leading_faults(a);
+    effects->n_failing_creation += b->n_ops == a->n_ops + 1 && rig_n_leading_faults(b) > rig_n_leading_faults(a) &&
+                                   are_equal(&b->ops[1], a->ops, a->n_ops);
     effects->n_holding_nothing += b->world.max.n == 0;
     uint32_t n_alike = 0;
     for (uint32_t i = 0; i < a->n_ops && i < b->n_ops; i++)
