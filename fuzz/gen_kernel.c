@@ -93,7 +93,7 @@ static uint32_t most_of(uint8_t call)
 static uint8_t named(const char *error)
 {
     uint8_t i = 0;
-    while (strcmp(rig_error_name[i], error))
+    while (strcmp(rig_error_name[i], error) != 0)
         i++;
     return i;
 }

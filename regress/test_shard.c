@@ -4,18 +4,19 @@
 
 #include "shard.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 enum { N_SLOTS = 12, LOOKED_AT = 8 /* slots that one trim looks at before it takes the last */ };
 
 static struct cow_shard shard;
-static struct cow_slot slots[N_SLOTS];
+static struct cow_slot *slots; /* N_SLOTS */
 
 /* One slot for each letter, put in that order: p is idle and keeps a thousand bytes, e is idle and keeps nothing, q is queued. */
 static void put_all(const char *letters)
 {
     CHECK_EQ(cow_shard_init(&shard, &cow_sys_linux, N_SLOTS, 0), 0);
-    memset(slots, 0, sizeof slots);
+    slots = calloc(N_SLOTS, sizeof *slots);
+    CHECK(slots != NULL);
     for (uint32_t i = 0; letters[i]; i++) {
         slots[i].state = letters[i] == 'q' ? COW_SLOT_QUEUED : COW_SLOT_IDLE;
         slots[i].private_bytes = letters[i] == 'p' ? 1000 : 0;
@@ -30,6 +31,7 @@ static void check_and_destroy(uint32_t n_idle, uint32_t n_queued, uint64_t idle_
     CHECK_EQ(shard.idle_bytes, idle_bytes);
     CHECK_EQ(shard.n_flushes_begun, n_flushes);
     cow_shard_destroy(&shard);
+    free(slots);
 }
 
 static void test_shard__no_more_of_the_queue_are_taken_than_there_is_room_for(void)
