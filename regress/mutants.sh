@@ -49,7 +49,7 @@ tests_of() {
         impl/locate.c) echo test_oracles_locate test_instance test_trap ;;
         impl/names.c) echo test_pool test_image test_sys ;;
         impl/selftest.c) echo test_selftest test_kernel test_reset test_environment test_fault ;;
-        impl/sys/*) echo test_sys test_environment test_instance test_pool test_kernel test_image test_image_file test_fork test_fault ;;
+        impl/sys/*) echo test_sys test_selftest test_reset test_queue test_environment test_instance test_pool test_kernel test_image test_image_file test_fork test_fault ;;
         reference/*) echo test_oracles test_oracles_host test_oracles_traps test_rig ;;
         *) echo test_reset test_queue test_instance test_pool test_kernel test_check test_oom test_environment test_image test_fork test_trap test_handle test_threads test_fault ;;
     esac
