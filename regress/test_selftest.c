@@ -14,14 +14,14 @@
 
 enum lie {
     HONEST,
-    MAP_UNREADABLE,    /* private memory cannot be read */
-    MAP_DIRTY,         /* an image has other bytes until it is discarded the first time */
-    DISCARD_NOTHING,   /* the n-th */
-    SHUT_NOTHING,      /* mprotect, or guard markers */
-    SHUT_LATE,         /* when it is discarded */
-    SHUT_AND_KEEP,     /* the bytes come back when it is opened */
-    OPEN_NOTHING,      /* */
-    OPEN_WITH_BYTES,   /* */
+    MAP_UNREADABLE,  /* private memory cannot be read */
+    MAP_DIRTY,       /* an image has other bytes until it is discarded the first time */
+    DISCARD_NOTHING, /* the n-th */
+    SHUT_NOTHING,    /* mprotect, or guard markers */
+    SHUT_LATE,       /* when it is discarded */
+    SHUT_AND_KEEP,   /* the bytes come back when it is opened */
+    OPEN_NOTHING,
+    OPEN_WITH_BYTES,
     DISCARD_OPENS,     /* what was shut */
     SHRINK_ONLY_BYTES, /* they are zero, and the length is what it was */
     SHRINK_ONLY_LENGTH,
@@ -276,14 +276,27 @@ static void test_selftest__scans(void)
         check_refused(lies, sizeof lies / sizeof *lies, COW_GROWTH_SOFTWARE, COW_RESET_COPYBACK);
 }
 
+/* Before Linux 6.13 a process lets go of nothing of its own by it (process_madvise(2)); or it may not look at itself. */
+static bool can_batch(void)
+{
+    void *at;
+    CHECK_EQ(honest->mmap(honest, NULL, page, COW_MAP_ZERO, COW_WHERE_ANY, -1, 0, &at), 0);
+    const int fd = honest->open_process(honest);
+    const struct iovec range = {at, page};
+    const bool can = fd >= 0 && honest->process_madvise(honest, fd, &range, 1, COW_ADVICE_DISCARD) == (int64_t)page;
+    CHECK(fd < 0 || close(fd) == 0);
+    CHECK_EQ(honest->munmap(honest, at, page), 0);
+    return can;
+}
+
 static void test_selftest__many_at_once(void)
 {
     const enum lie lies[] = {BATCH_FIRST, BATCH_SECOND};
     CHECK_EQ(verdict(BATCH_SHORT, 0, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), COW_OK);
     CHECK_EQ(verdict(BATCH_NO_PROCESS, 0, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), COW_OK);
+    if (!can_batch())
+        return;
     check_refused(lies, sizeof lies / sizeof *lies, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED);
-    const int before = verdict(BATCH_BUT_A_BYTE, 0, COW_GROWTH_SOFTWARE, COW_RESET_DISCARD); /* nobody asks */
-    CHECK_EQ(before, COW_OK);
     for (int at = 0; at < 2; at++)
         CHECK_EQ(verdict(BATCH_BUT_A_BYTE, at, COW_GROWTH_SOFTWARE, COW_RESET_DEFERRED), COW_KERNEL);
 }
